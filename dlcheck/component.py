@@ -1,0 +1,117 @@
+"""The records that describe a component: frozen data, standard library only."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Form = Literal["function", "optimizer", "initializer"]
+"""How an implementation is driven: called on arrays, stepped along gradients, or sampled from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a formula, a figure or a mistake can be read: a title, the place in it, a link."""
+
+    title: str
+    locator: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One way that right implementations go on an axis of difference.
+
+    ``keywords`` are the reference's keywords that select it; where they are settings that a caller may give (a
+    default value is a convention too), the caller's value wins.
+    """
+
+    name: str
+    says: str
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    followed_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """An axis on which right implementations differ; the first option is that of the drop-in model."""
+
+    axis: str
+    says: str
+    options: tuple[Option, ...]
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A known mistake, as a runnable variation of the reference.
+
+    ``replaces`` maps names of the reference module's functions to their mistaken versions, which take the same
+    arguments. ``says`` is what is wrong in at most 60 characters, ``effect`` what it does to training, ``fix`` the line
+    to change, ``happened`` the public threads.
+    """
+
+    id: str
+    component: str
+    says: str
+    effect: str
+    fix: str
+    replaces: Mapping[str, Callable[..., Any]]
+    happened: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One building block with a name from the field.
+
+    ``model`` is what an implementation is a drop-in for, ``inputs`` the names of its array arguments in order (a
+    function's), ``settings`` its keywords with the model's defaults, ``operations`` the number of roundings that an
+    output of a case passes through, and ``construct`` the constructor's arguments that follow from the inputs of a
+    case (for an implementation that is a class).
+    """
+
+    name: str
+    form: Form
+    summary: str
+    formula: str
+    model: str
+    sources: tuple[Source, ...]
+    inputs: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    conventions: tuple[Convention, ...] = ()
+    operations: Callable[["Case"], int] = lambda case: 8
+    construct: Callable[["Case"], Mapping[str, Any]] = lambda case: {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """One thing to do with an implementation, in NumPy arrays and plain values.
+
+    ``run`` is "forward" or "backward" (functions), "trajectory" (optimizers) or "sample" (initializers); ``inputs`` are
+    arrays by argument name (see ``dlcheck.conformance.oracle`` for each form), ``settings`` keywords, ``dtype`` and
+    ``layout`` how the arrays reach the implementation. ``exact`` says that no input may be perturbed when the
+    allowed error is estimated (ties and kinks).
+    """
+
+    run: str
+    inputs: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str = "float64"
+    layout: str = "contiguous"
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that every implementation of a component must satisfy: to agree with the reference on these cases.
+
+    ``cases`` are fixed inputs that separate conventions and faults, ``search`` is a Hypothesis strategy of further
+    cases or None. ``observes`` is "values", or the name of a fact about the run that is compared in their place
+    ("dtype", "purity", "determinism", ...). ``severity`` is "advice" where a deviation harms no caller.
+    """
+
+    id: str
+    says: str
+    cases: tuple[Case, ...]
+    search: Any = None
+    observes: str = "values"
+    severity: Literal["error", "advice"] = "error"

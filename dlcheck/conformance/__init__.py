@@ -1,0 +1,1 @@
+"""How somebody's code is judged."""

@@ -1,0 +1,200 @@
+"""Optimizers: torch-like classes driven as users drive them, and pure pairs of init and update (optax)."""
+
+import copy
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from dlcheck.component import Case, Component
+from dlcheck.conformance.adapters import calling
+from dlcheck.conformance.adapters.calling import Array, TargetFailure
+from dlcheck.conformance.oracle import Implementation, NotProvided, Observation
+
+
+class TorchOptimizer(Implementation):
+    """A class (or factory) called with the parameters, with ``step``: zero_grad, backward, step."""
+
+    def __init__(self, component: Component, code: Callable[..., Any], fixed: Mapping[str, Any], device: str):
+        self.component, self.code, self.fixed, self.device = component, code, fixed, device
+        self.name = getattr(code, "__name__", type(code).__name__)
+
+    def observe(self, case: Case) -> Observation:
+        """Run one trajectory."""
+        params = [
+            torch.nn.Parameter(calling.tensor(values, case.dtype, case.layout, self.device))
+            for values in case.inputs["params"]
+        ]
+        optimizer = self._made(case, params)
+        history: list[list[Array]] = [[] for _ in params]
+        pure = True
+        for step in case.inputs["steps"]:
+            if step.get("reload"):
+                optimizer = self._reloaded(case, params, optimizer)
+            self._change(optimizer, step.get("set", {}))
+            grads = [
+                None if grad is None else calling.tensor(grad, case.dtype, "contiguous", self.device)
+                for grad in step["grads"]
+            ]
+            self._step(optimizer, params, grads, closure=bool(step.get("closure")))
+            pure = pure and all(
+                p.grad is None or calling.unchanged(p.grad, grad)
+                for p, grad in zip(params, step["grads"], strict=True)
+                if grad is not None
+            )
+            for past, p in zip(history, params, strict=True):
+                past.append(calling.to_numpy(p, "a parameter"))
+        values = {f"param{index}": np.stack(past) for index, past in enumerate(history)}
+        return Observation(values, {"dtype": calling.dtype_name(params[0]), "purity": pure})
+
+    def _made(self, case: Case, params: list[torch.nn.Parameter]) -> Any:
+        settings = calling.keywords(self.code, self.component, case.settings, self.fixed)
+        groups: Any = params
+        if "groups" in case.inputs:
+            if inspect.isclass(self.code) and not issubclass(self.code, torch.optim.Optimizer):
+                raise NotProvided("it is no torch.optim.Optimizer: parameter groups are not tried")
+            groups = [{**group, "params": [params[i] for i in group["params"]]} for group in case.inputs["groups"]]
+            self._accepts({name for group in case.inputs["groups"] for name in group} - {"params"})
+        return self.code(groups, **settings)
+
+    def _accepts(self, names: set[str]) -> None:
+        known = calling.parameters(self.code)
+        for name in sorted(names):
+            if known is not None and name not in known:
+                raise NotProvided(f"it does not accept {name}")
+
+    def _reloaded(self, case: Case, params: list[torch.nn.Parameter], optimizer: Any) -> Any:
+        if not hasattr(optimizer, "state_dict") or not hasattr(optimizer, "load_state_dict"):
+            raise NotProvided("it has no state_dict and load_state_dict")
+        saved = copy.deepcopy(optimizer.state_dict())
+        fresh = self._made(case, params)
+        fresh.load_state_dict(saved)
+        return fresh
+
+    def _change(self, optimizer: Any, change: Mapping[str, Any]) -> None:
+        if change and not hasattr(optimizer, "param_groups"):
+            raise NotProvided("it has no param_groups to change settings in")
+        for group in getattr(optimizer, "param_groups", ()) if change else ():
+            group.update(change)
+
+    def _step(
+        self, optimizer: Any, params: Sequence[torch.nn.Parameter], grads: Sequence[torch.Tensor | None], closure: bool
+    ) -> None:
+        def gradients() -> torch.Tensor:
+            """The loss whose gradients are the given ones exactly."""
+            if hasattr(optimizer, "zero_grad"):
+                optimizer.zero_grad()
+            for p, grad in zip(params, grads, strict=True):
+                p.grad = None if grad is None or not hasattr(optimizer, "zero_grad") else p.grad
+            given = [(p * grad).sum() for p, grad in zip(params, grads, strict=True) if grad is not None]
+            loss = torch.stack(given).sum() if given else torch.zeros((), requires_grad=True)
+            with torch.enable_grad():
+                loss.backward()
+            return loss
+
+        if not closure:
+            gradients()
+            optimizer.step()
+            return
+        known = calling.parameters(optimizer.step)
+        if known is not None and not known:
+            raise NotProvided("its step takes no closure")
+        calls: list[torch.Tensor] = []
+
+        def evaluated() -> torch.Tensor:
+            with torch.enable_grad():
+                calls.append(gradients())
+            return calls[-1]
+
+        returned = optimizer.step(evaluated)
+        if not calls:
+            raise TargetFailure("step(closure) did not call the closure")
+        if not isinstance(returned, (torch.Tensor, float)) or float(returned) != float(calls[-1]):
+            raise TargetFailure(f"step(closure) returned {returned!r}, expected the closure's loss")
+
+
+_OPTAX_NAMES = {"lr": "learning_rate", "alpha": "decay"}
+"""optax's names of torch's keywords, where they differ; betas are b1 and b2."""
+
+
+class PureOptimizer(Implementation):
+    """A pair ``init(params)``, ``update(grads, state, params)``, or a factory of one; optax transformations are such."""
+
+    def __init__(self, component: Component, code: Any, fixed: Mapping[str, Any]):
+        self.component, self.code, self.fixed = component, code, fixed
+        self.name = getattr(code, "__name__", type(code).__name__)
+
+    def observe(self, case: Case) -> Observation:
+        """Run one trajectory, every parameter on its own: the pair is pure."""
+        if "groups" in case.inputs:
+            raise NotProvided("a pure pair has no parameter groups")
+        init, update = _pair(self._transformation(case.settings))
+        values, pure = {}, True
+        for index, start in enumerate(case.inputs["params"]):
+            values[f"param{index}"], untouched = self._run(init, update, case, index, start)
+            pure = pure and untouched
+        return Observation(values, {"purity": pure})
+
+    def _transformation(self, settings: Mapping[str, Any]) -> Any:
+        if not callable(self.code) or isinstance(self.code, tuple):
+            changed = [name for name, value in settings.items() if value != self.component.settings.get(name)]
+            if changed:
+                raise NotProvided(f"a made transformation cannot be given {', '.join(changed)}")
+            return self.code
+        known = calling.parameters(self.code) or {}
+        if "learning_rate" not in known:
+            return self.code(**calling.keywords(self.code, self.component, settings, self.fixed))
+        named = {"lr": self.component.settings["lr"], **settings, **self.fixed}
+        if "betas" in named and "b1" in known:
+            named["b1"], named["b2"] = named.pop("betas")
+        renamed = {_OPTAX_NAMES.get(name, name) if name not in known else name: value for name, value in named.items()}
+        return self.code(**calling.keywords(self.code, self.component, renamed, {}))
+
+    def _run(self, init: Any, update: Any, case: Case, index: int, start: Array) -> tuple[Array, bool]:
+        params = _native(start, case)
+        state, history, pure = init(params), [], True
+        for step in case.inputs["steps"]:
+            if step.get("set") or step.get("closure") or step["grads"][index] is None:
+                raise NotProvided("a pure pair has no settings to change from outside, no closure and no missing gradient")
+            state = copy.deepcopy(state) if step.get("reload") else state
+            grads = _native(step["grads"][index], case)
+            updates, state = update(grads, state, params)
+            pure = pure and calling.unchanged(grads, step["grads"][index])
+            params = params + updates
+            history.append(calling.to_numpy(params, "a parameter"))
+        return np.stack(history), pure
+
+
+def _native(values: Array, case: Case) -> Any:
+    """A JAX array where JAX is loaded (as for optax), else a NumPy one."""
+    made = calling.array(values, case.dtype, case.layout)
+    jax = sys.modules.get("jax")
+    if jax is None:
+        return made
+    jax.config.update("jax_enable_x64", True)
+    return jax.numpy.asarray(made)
+
+
+def _pair(made: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    if hasattr(made, "init") and hasattr(made, "update"):
+        return made.init, made.update
+    if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):
+        return made
+    raise TargetFailure(f"the factory returned a {type(made).__name__}, expected a pair of init and update")
+
+
+def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str) -> Implementation:
+    """The adapter that fits the code."""
+    if isinstance(code, tuple) or (hasattr(code, "init") and hasattr(code, "update") and not inspect.isclass(code)):
+        return PureOptimizer(component, code, fixed)
+    if not callable(code):
+        raise TypeError(f"a {type(code).__name__} cannot be called, and has no init and update")
+    if inspect.isclass(code) and not hasattr(code, "step"):
+        raise TypeError("a class must have step, as torch.optim.Optimizer has")
+    known = calling.parameters(code)
+    if inspect.isclass(code) or known is None or next(iter(known), "") in ("params", "parameters"):
+        return TorchOptimizer(component, code, fixed, device)
+    return PureOptimizer(component, code, fixed)

@@ -1,0 +1,202 @@
+"""``check`` and ``conformance_tests``: judge one implementation and say what it is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from dlcheck import registry
+from dlcheck.component import Case, Check, Component
+from dlcheck.conformance import diagnosis, explanation
+from dlcheck.conformance.common_checks import all_checks
+from dlcheck.conformance.comparison import Comparison, Trial
+from dlcheck.conformance.isolation import Isolated, Misbehaviour
+from dlcheck.conformance.oracle import Implementation, NotProvided, Reference
+from dlcheck.conformance.findings import CheckOutcome, Finding, Report
+
+EXAMPLES = 20
+"""Cases that the search tries for each check, beside the fixed ones."""
+TIMEOUT = 20.0
+"""Seconds that one case of a target may take."""
+
+
+def check(
+    target: Any,
+    component: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    conventions: Mapping[str, str] | None = None,
+    seed: int = 0,
+    examples: int = EXAMPLES,
+    device: str = "cpu",
+    timeout: float = TIMEOUT,
+) -> Report:
+    """Judge somebody's code as an implementation of a component, in a process of its own.
+
+    ``target`` is ``"path/to/file.py:name"``, ``"package.module:name"`` or the object itself. ``settings`` fixes
+    parameters of the target; ``conventions`` demands options, where by default any documented one conforms.
+
+    Raises UnknownName for a component, axis or option that does not exist, isolation.Refused for a target that is not
+    found or in no accepted form, ValueError for other bad arguments.
+    """
+    if not __debug__:
+        raise ValueError("python -O strips assertions, in Hypothesis and pytest too: run dlcheck without -O")
+    if examples < 0 or timeout <= 0:
+        raise ValueError(f"examples must be >= 0 and timeout > 0, got examples={examples}, timeout={timeout}")
+    known = registry.lookup("component", registry.components(), component)
+    demanded = dict(conventions or {})
+    for axis, option in demanded.items():
+        found = registry.lookup(f"convention of {component}", {c.axis: c for c in known.conventions}, axis)
+        registry.lookup(f"option of {axis}", {o.name: o for o in found.options}, option)
+    isolated = Isolated(known, target, settings or {}, device, seed, timeout)
+    isolated.start()
+    try:
+        report = judge(known, isolated, fixed=settings, demanded=demanded, seed=seed, examples=examples)
+        return _with_output(report, isolated.printed())
+    finally:
+        isolated.stop()
+
+
+def judge(
+    component: Component,
+    implementation: Implementation,
+    *,
+    fixed: Mapping[str, Any] | None = None,
+    demanded: Mapping[str, str] | None = None,
+    seed: int = 0,
+    examples: int = EXAMPLES,
+) -> Report:
+    """Judge an implementation: identify its conventions, run every check, explain what fails."""
+    trial = Trial(component, implementation, fixed)
+    checks = all_checks(component)
+    survivors = diagnosis.identify(trial, checks)
+    followed = diagnosis.determined(component, survivors)
+    best = diagnosis.reference(component, survivors[0])
+    judged = [_run(trial, check, best, seed, examples) for check in checks]
+    failing = [(check, case) for check, (_, case, _) in zip(checks, judged, strict=True) if case is not None]
+    found: diagnosis.Diagnosis | None = None
+    if failing:
+        found = diagnosis.diagnose(trial, checks, failing, survivors[0])
+        if found.matching:
+            followed = {**followed, **{axis: name for axis, name in found.options.items() if axis in followed}}
+    findings = [
+        explanation.finding(trial, check, case, comparison, found, seed)
+        for check, (_, case, comparison) in zip(checks, judged, strict=True)
+        if case is not None
+    ]
+    findings += explanation.unmet(component, followed, demanded or {})
+    outcomes = tuple(outcome for outcome, _, _ in judged)
+    return Report(component.name, implementation.name, followed, outcomes, tuple(findings))
+
+
+Judged = tuple[CheckOutcome, Case | None, Comparison | str]
+
+
+def _run(trial: Trial, check: Check, hypothesis: Reference, seed: int, examples: int) -> Judged:
+    """One check on its fixed cases, then on searched ones: the outcome, the failing case, and how it fails."""
+    ran, worst = 0, 0.0
+    failing: tuple[Case, Comparison | str] | None = None
+    lacks = ""
+    for case in check.cases:
+        try:
+            comparison = trial.compare(hypothesis, check, case)
+        except NotProvided as lack:
+            lacks = str(lack)
+            continue
+        except Misbehaviour as misbehaviour:
+            failing = failing or (case, str(misbehaviour))
+            ran += 1
+            continue
+        ran, worst = ran + 1, max(worst, comparison.ratio)
+        failing = failing or (None if comparison.agrees else (case, comparison))
+    if check.search is not None and examples and failing is None and ran:
+        found, searched = _search(trial, check, hypothesis, seed, examples)
+        ran, failing = ran + searched, found
+        worst = max(worst, found[1].ratio) if found and isinstance(found[1], Comparison) else worst
+    if failing is not None:
+        message = failing[1] if isinstance(failing[1], str) else failing[1].says
+        return CheckOutcome(check.id, "fail", ran, worst, message), *failing
+    status = "pass" if ran else "not_provided"
+    return CheckOutcome(check.id, status, ran, worst, "" if ran else lacks), None, ""
+
+
+def _search(
+    trial: Trial, check: Check, hypothesis: Reference, seed: int, examples: int
+) -> tuple[tuple[Case, Comparison | str] | None, int]:
+    """Hypothesis's search for a case that disagrees, shrunk to the smallest, and how many were tried."""
+    import hypothesis as hyp
+
+    failures: list[tuple[Case, Comparison | str]] = []
+    tried = 0
+
+    @hyp.seed(seed)
+    @hyp.settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=(hyp.Phase.generate, hyp.Phase.shrink),
+        suppress_health_check=list(hyp.HealthCheck),
+        print_blob=False,
+    )
+    @hyp.given(check.search)
+    def agrees(case: Case) -> None:
+        nonlocal tried
+        tried += 1
+        try:
+            comparison: Comparison | str = trial.compare(hypothesis, check, case)
+        except NotProvided:
+            return
+        except Misbehaviour as misbehaviour:
+            comparison = str(misbehaviour)
+        if isinstance(comparison, str) or not comparison.agrees:
+            failures.append((case, comparison))
+            raise AssertionError
+
+    try:
+        agrees()
+    except AssertionError:
+        # Hypothesis ends with the smallest failing case
+        return failures[-1], tried
+    except hyp.errors.Flaky:
+        return failures[-1], tried
+    return None, tried
+
+
+def _with_output(report: Report, printed: str) -> Report:
+    if not printed.strip():
+        return report
+    component, family = report.component, registry.families()[report.component]
+    first = printed.strip().splitlines()[0]
+    advice = Finding(f"{family}.{component}.output", "advice", f"it prints: {first[:100]}", got=printed)
+    return replace(report, findings=(*report.findings, advice))
+
+
+def conformance_tests(target: Any, component: str, **options: Any) -> Callable[..., None]:
+    """A pytest test with one item for each check of the component: ``test_adam = conformance_tests(MyAdam, "adam")``.
+
+    ``options`` are those of ``check``. The target is judged once, when the first item runs.
+    """
+    import pytest
+
+    known = registry.lookup("component", registry.components(), component)
+
+    @cache
+    def report() -> Report:
+        return check(target, component, **options)
+
+    @pytest.mark.parametrize("check_id", [check.id for check in all_checks(known)])
+    def test(check_id: str) -> None:
+        __tracebackhide__ = True
+        outcome = next(outcome for outcome in report().checks if outcome.id == check_id)
+        if outcome.status == "not_provided":
+            pytest.skip(f"not provided: {outcome.message}")
+        failures = [f for f in report().findings if f.check == check_id and f.severity == "error"]
+        if failures:
+            raise Deviation(explanation.text(failures[0]))
+
+    return test
+
+
+class Deviation(AssertionError):
+    """A component's check failed; the first line of the message names the component and the mistake."""
+

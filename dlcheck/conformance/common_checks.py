@@ -1,0 +1,38 @@
+"""Checks that every component has: the dtype kept, the caller's arrays untouched, the same numbers each time."""
+
+from dataclasses import replace
+
+from dlcheck import registry
+from dlcheck.component import Check, Component
+
+_SAYS = {
+    "dtype": "the result has the dtype of the input",
+    "purity": "the caller's arrays are left as they were",
+    "determinism": "the same input gives the same numbers again",
+    "generator": "a generator, where one is accepted, decides the numbers",
+    "fresh": "successive draws differ",
+}
+_BY_FORM = {
+    "function": ("dtype", "purity", "determinism"),
+    "optimizer": ("dtype", "purity", "determinism"),
+    "initializer": ("dtype", "generator", "fresh"),
+}
+_DTYPES = ("float64", "float32", "bfloat16")
+
+
+def all_checks(component: Component) -> tuple[Check, ...]:
+    """The fixed list of a component's checks: its family's, then the common ones on the family's first cases."""
+    own = registry.checks(component.name)
+    family = registry.families()[component.name]
+    first = {case.run: case for check in reversed(own) for case in reversed(check.cases) if case.dtype == "float64"}
+    plain = tuple(first.values())
+    by_dtype = tuple(replace(case, dtype=dtype) for case in plain for dtype in _DTYPES)
+    return own + tuple(
+        Check(
+            f"{family}.{component.name}.{fact}",
+            _SAYS[fact],
+            by_dtype if fact == "dtype" else plain,
+            observes=fact,
+        )
+        for fact in _BY_FORM[component.form]
+    )

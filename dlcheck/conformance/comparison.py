@@ -1,0 +1,182 @@
+"""Compare what an implementation gave with what a hypothesis (conventions, at most one fault) gives."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dlcheck.component import Case, Check, Component
+from dlcheck.conformance.isolation import Misbehaviour
+from dlcheck.conformance.oracle import Array, Implementation, NotProvided, Observation, Reference, prepared
+from dlcheck.evidence import numerics
+
+FACTS: dict[str, str] = {
+    "dtype": "the result has dtype {got}, expected {expected} as the input",
+    "purity": "it changes the arrays that its caller handed it",
+    "determinism": "two runs on the same input give different numbers",
+    "generator": "it does not obey the generator that it is given: equal seeds give different numbers",
+    "fresh": "successive draws are equal",
+}
+"""The facts about a run that checks may look at in place of values, and what to say where they differ."""
+
+_FAR = 1e4
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The worst place of one case: agrees where ``ratio``, error over allowed error, is at most 1.
+
+    ``says`` tells what else differs where it is not a number; ``wrong`` of ``total`` numbers differ.
+    """
+
+    ratio: float
+    output: str = ""
+    index: tuple[int, ...] = ()
+    expected: Any = None
+    got: Any = None
+    allowed: float = 0.0
+    wrong: int = 0
+    total: int = 0
+    says: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs by more than is allowed."""
+        return self.ratio <= 1
+
+
+class Trial:
+    """One implementation on trial: runs each case once and remembers what it and the hypotheses gave."""
+
+    def __init__(self, component: Component, implementation: Implementation, fixed: Mapping[str, Any] | None = None):
+        self.component, self.implementation = component, implementation
+        self._fixed = {name: value for name, value in (fixed or {}).items() if name in component.settings}
+        self._cases: dict[Case, Case] = {}
+        self._seen: dict[Case, Observation | Exception] = {}
+        self._expected: dict[tuple[Reference, Case], Observation] = {}
+        self._allowed: dict[tuple[Reference, Case], dict[str, Array]] = {}
+        self._typical: dict[Case, dict[str, Array]] = {}
+
+    def case(self, case: Case) -> Case:
+        """The case as both sides get it."""
+        return self._cases.setdefault(case, prepared(case, self._fixed))
+
+    def seen(self, case: Case) -> Observation:
+        """What the implementation gave; raises NotProvided or Misbehaviour, the same each time."""
+        if case not in self._seen:
+            try:
+                self._seen[case] = self.implementation.observe(self.case(case))
+            except (NotProvided, Misbehaviour) as answer:
+                self._seen[case] = answer
+        found = self._seen[case]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def expected(self, hypothesis: Reference, case: Case) -> Observation:
+        """What a hypothesis gives."""
+        key = (hypothesis, case)
+        if key not in self._expected:
+            self._expected[key] = hypothesis.observe(self.case(case))
+        return self._expected[key]
+
+    def compare(self, hypothesis: Reference, check: Check, case: Case, quick: bool = False) -> Comparison:
+        """How the implementation differs from a hypothesis in one case; raises as ``seen``.
+
+        ``quick`` rejects what is off by 10,000 times the error that another hypothesis allows here, without working
+        out the hypothesis's own.
+        """
+        seen = self.seen(case)
+        if check.observes != "values":
+            return self._compare_facts(hypothesis, check.observes, case, seen)
+        if case.run == "sample":
+            return _compare_samples(self.component, hypothesis, self.case(case), seen.values["samples"])
+        expected = self.expected(hypothesis, case)
+        rough = _compare_values(expected.values, seen.values, case.dtype, self._roundings(expected.values, case))
+        if rough.agrees or rough.says:
+            return rough
+        key = (hypothesis, case)
+        if quick and key not in self._allowed and case in self._typical:
+            far = {name: _FAR * allowed for name, allowed in self._typical[case].items()}
+            if not (coarse := _compare_values(expected.values, seen.values, case.dtype, far)).agrees:
+                return coarse
+        if key not in self._allowed:
+            self._allowed[key] = hypothesis.allowance(self.case(case), expected.values)
+            self._typical.setdefault(case, self._allowed[key])
+        return _compare_values(expected.values, seen.values, case.dtype, self._allowed[key])
+
+    def _roundings(self, values: Mapping[str, Array], case: Case) -> dict[str, Array]:
+        """The part of the allowed error that needs no conditioning: enough for most cases, and cheap."""
+        return {name: numerics.roundings(value, case.dtype, self.component.operations(case)) for name, value in values.items()}
+
+    def _compare_facts(self, hypothesis: Reference, fact: str, case: Case, seen: Observation) -> Comparison:
+        if fact == "determinism":
+            again = self.implementation.observe(self.case(case))
+            same = all(np.array_equal(again.values[k], v, equal_nan=True) for k, v in seen.values.items())
+            expected, got = True, same
+        elif fact not in seen.facts:
+            raise NotProvided(f"{fact} cannot be seen")
+        else:
+            expected, got = self.expected(hypothesis, case).facts[fact], seen.facts[fact]
+        says = "" if expected == got else FACTS[fact].format(expected=expected, got=got)
+        return Comparison(math.inf if says else 0.0, fact, expected=expected, got=got, says=says)
+
+
+def _compare_values(
+    expected: Mapping[str, Array], seen: Mapping[str, Array], dtype: str, allowed: Mapping[str, Array]
+) -> Comparison:
+    missing = [name for name in expected if name not in seen]
+    if missing:
+        return Comparison(math.inf, missing[0], says=f"there is no {missing[0]}")
+    parts = [_compare_arrays(name, right, seen[name], dtype, allowed[name]) for name, right in expected.items()]
+    return max(parts, key=lambda part: part.ratio, default=Comparison(0.0))
+
+
+def _compare_arrays(name: str, expected: Array, got: Array, dtype: str, allowed: Array) -> Comparison:
+    if expected.shape != got.shape:
+        return Comparison(math.inf, name, says=f"{name} has shape {got.shape}, expected {expected.shape}")
+    if not expected.size:
+        return Comparison(0.0, name)
+    with np.errstate(all="ignore"):
+        ratios = np.abs(got - expected) / allowed
+        equal = (got == expected) | (np.isnan(got) & np.isnan(expected))
+        # a result beyond the largest number of the dtype may overflow, one that may be reached by its error too
+        over = np.isinf(got) & np.isinf(numerics.rounded(expected + np.copysign(allowed, expected), dtype))
+        ratios = np.where(equal | (over & (np.sign(got) == np.sign(expected))), 0.0, ratios)
+        ratios = np.where(np.isnan(ratios), np.inf, ratios)
+    wrong = np.argwhere(ratios > 1)
+    # the first wrong number, not the worst: where it first breaks tells more than where it is largest
+    index = tuple(map(int, wrong[0])) if len(wrong) else tuple(map(int, np.unravel_index(ratios.argmax(), ratios.shape)))
+    worst = float(ratios.max())
+    values = float(expected[index]), float(got[index]), float(allowed[index])
+    return Comparison(worst, name, index, *values, wrong=len(wrong), total=expected.size)
+
+
+def _compare_samples(component: Component, hypothesis: Reference, case: Case, samples: Array) -> Comparison:
+    from dlcheck.evidence import statistics
+
+    shape = (case.inputs["draws"], *case.inputs["shape"])
+    if samples.shape != shape:
+        return Comparison(math.inf, "samples", says=f"the tensors have shape {samples.shape[1:]}, expected {shape[1:]}")
+    law_name = f"{component.name}law"
+    if hypothesis.fault:
+        results = (statistics.same_law(samples, hypothesis.observe(case).values["samples"]),)
+    else:
+        law = hypothesis._required(law_name)(case.inputs["shape"], **hypothesis.keywords(law_name, case.settings))
+        results = statistics.judge_sample(samples, law, dtype=case.dtype)
+    failed = [result for result in results if not result.passed]
+    if not failed:
+        worst = min(results, key=lambda result: result.p_value)
+        return Comparison(_surprise(worst), worst.name, total=samples.size)
+    first = failed[0]
+    says = f"{first.name}: {first.law} gives so large a deviation with probability {first.p_value:.1e} only"
+    got = float(first.statistic)
+    return Comparison(max(_surprise(first), 1.01), first.name, (), str(first.law), got, first.false_alarm, 1, samples.size, says)
+
+
+def _surprise(result: Any) -> float:
+    """How far towards the false-alarm rate a p-value goes, on a log scale: above 1 fails."""
+    return math.log(max(result.p_value, 1e-300)) / math.log(result.false_alarm)
+

@@ -1,0 +1,138 @@
+"""Which conventions an implementation follows, and which known mistake reproduces its numbers."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from dlcheck import registry
+from dlcheck.component import Case, Check, Component, Fault
+from dlcheck.conformance.comparison import Trial
+from dlcheck.conformance.isolation import Misbehaviour
+from dlcheck.conformance.oracle import NotProvided, Reference
+
+Place = tuple[Check, Case]
+Options = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The known mistakes that reproduce every number, the conventions beside them, and the mistakes ruled out."""
+
+    matching: tuple[Fault, ...]
+    options: Options
+    ruled_out: tuple[Fault, ...]
+    places: int
+
+
+@cache
+def _reference(component: str, options: tuple[tuple[str, str], ...], fault: str) -> Reference:
+    known = registry.faults().get(fault)
+    return Reference(registry.components()[component], dict(options), known)
+
+
+def reference(component: Component, options: Options, fault: str = "") -> Reference:
+    """The reference under options and with a fault, one object for each combination."""
+    return _reference(component.name, tuple(options.items()), fault)
+
+
+def combinations(component: Component) -> list[dict[str, str]]:
+    """Every combination of the options of a component's conventions, the drop-in model's first."""
+    choices = [[(c.axis, option.name) for option in c.options] for c in component.conventions]
+    return [dict(chosen) for chosen in itertools.product(*choices)]
+
+
+def agrees(trial: Trial, hypothesis: Reference, place: Place) -> bool | None:
+    """Whether the implementation agrees with a hypothesis in one place; None where there is nothing to compare."""
+    try:
+        return trial.compare(hypothesis, *place, quick=True).agrees
+    except NotProvided:
+        return None
+    except Misbehaviour:
+        return False
+
+
+def identify(trial: Trial, checks: Sequence[Check]) -> list[dict[str, str]]:
+    """The combinations of conventions that explain the most cases, all of them where no case tells them apart.
+
+    Narrows case by case first, which settles a right implementation; a wrong one is then compared in every case,
+    one axis at a time.
+    """
+    places = [(check, case) for check in checks if check.observes == "values" for case in check.cases]
+    survivors = combinations(trial.component)
+    failed = False
+    for place in places:
+        if len(survivors) == 1 and failed:
+            break
+        verdicts = {i: agrees(trial, reference(trial.component, o), place) for i, o in enumerate(survivors)}
+        if any(verdicts.values()):
+            survivors = [options for i, options in enumerate(survivors) if verdicts[i]]
+        failed = failed or any(verdict is False for verdict in verdicts.values()) and not any(verdicts.values())
+    return _climbed(trial, places, survivors[0]) if failed else survivors
+
+
+def _climbed(trial: Trial, places: Sequence[Place], start: dict[str, str]) -> list[dict[str, str]]:
+    """The best combinations found by changing one axis at a time, from a start, by the number of cases explained."""
+
+    def explained(options: Options) -> int:
+        hypothesis = reference(trial.component, options)
+        return sum(agrees(trial, hypothesis, place) is True for place in places)
+
+    best, score, equals = start, explained(start), [start]
+    for options in _neighbours(trial.component, start):
+        reached = explained(options)
+        if reached > score:
+            best, score, equals = options, reached, [options]
+        elif reached == score:
+            equals.append(options)
+    return equals if best is start else _climbed(trial, places, best)
+
+
+def _neighbours(component: Component, options: Options) -> Iterator[dict[str, str]]:
+    for convention in component.conventions:
+        for option in convention.options:
+            if options[convention.axis] != option.name:
+                yield {**options, convention.axis: option.name}
+
+
+def determined(component: Component, survivors: Sequence[Options]) -> dict[str, str]:
+    """The axes on which all surviving combinations agree."""
+    names = {c.axis: {options[c.axis] for options in survivors} for c in component.conventions}
+    return {axis: found.pop() for axis, found in names.items() if len(found) == 1}
+
+
+def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], options: Options) -> Diagnosis:
+    """Try every known mistake of the component, under the identified conventions first, then under others."""
+    component = trial.component
+    usable = [(check, case) for check in checks for case in check.cases]
+    places = [*failing, *(place for place in usable if place not in failing)]
+    known = [fault for fault in registry.faults().values() if fault.component == component.name]
+
+    def matches(options: Options) -> list[Fault]:
+        return [f for f in known if _reproduces(trial, reference(component, options, f.id), places)]
+
+    for tried in _nearest_first(component, options):
+        if matching := matches(tried):
+            others = tuple(fault for fault in known if fault not in matching)
+            return Diagnosis(tuple(matching), tried, others, len(places))
+    return Diagnosis((), options, tuple(known), len(places))
+
+
+def _nearest_first(component: Component, options: Options) -> Iterable[Options]:
+    """All combinations, those that differ from the given one on fewer axes first."""
+
+    def distance(other: Options) -> int:
+        return sum(other[axis] != name for axis, name in options.items())
+
+    return sorted(combinations(component), key=distance)
+
+
+def _reproduces(trial: Trial, hypothesis: Reference, places: Iterable[Place]) -> bool:
+    """Whether a hypothesis gives the implementation's numbers in every place that it answered."""
+    reproduced = False
+    for place in places:
+        verdict = agrees(trial, hypothesis, place)
+        if verdict is False:
+            return False
+        reproduced = reproduced or verdict is True
+    return reproduced

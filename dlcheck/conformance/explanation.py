@@ -1,0 +1,144 @@
+"""Turn a failing case into words: cause first, then input, numbers, pattern, what was ruled out, how to replay."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dlcheck import registry
+from dlcheck.component import Case, Check, Component
+from dlcheck.conformance.comparison import Comparison, Trial
+from dlcheck.conformance.diagnosis import Diagnosis
+from dlcheck.conformance.findings import Finding
+from dlcheck.conformance.snippets import snippet
+
+_SHOWN = 6
+
+
+def finding(
+    trial: Trial, check: Check, case: Case, failure: Comparison | str, diagnosis: Diagnosis | None, seed: int
+) -> Finding:
+    """The finding of one failing check; ``failure`` is a comparison, or what the target did in place of answering."""
+    component, target = trial.component, trial.implementation.name
+    known = diagnosis.matching if diagnosis else ()
+    comparison = failure if isinstance(failure, Comparison) else None
+    source = component.sources[0]
+    details = {
+        "check": f"{check.id}: {check.says}",
+        "source": f"{source.title}, {source.locator}".rstrip(", "),
+        "input": described(case),
+        **(_numbers(comparison) if comparison else {}),
+        "pattern": _pattern(trial, case) if comparison and case.run == "trajectory" else "",
+        "diagnosis": _diagnosed(diagnosis),
+        "ruled out": "; ".join(f.says for f in diagnosis.ruled_out[:_SHOWN]) if diagnosis and known else "",
+        "effect": known[0].effect if known else "",
+        "fix": known[0].fix if known else "",
+        "replay": f"dlcheck check {target} --as {component.name} --seed {seed}",
+        "explain": f"dlcheck explain {known[0].id if known else check.id}",
+    }
+    return Finding(
+        check.id,
+        check.severity,
+        f"{component.name}: {_cause(check, failure, diagnosis)}",
+        flag=known[0].id if known else None,
+        parameters={**case.settings, "dtype": case.dtype, "layout": case.layout},
+        expected=comparison.expected if comparison else None,
+        got=comparison.got if comparison else failure,
+        allowed=comparison.allowed if comparison else None,
+        reproduce=snippet(trial.component, trial.case(case), target),
+        details=details,
+    )
+
+
+def unmet(component: Component, followed: Mapping[str, str], demanded: Mapping[str, str]) -> list[Finding]:
+    """A finding for every demanded convention that the implementation is seen not to follow."""
+    family = registry.families()[component.name]
+    return [
+        Finding(
+            f"{family}.{component.name}.convention.{axis}",
+            "error",
+            f"{component.name}: {axis} follows {followed[axis]}, {option} was demanded",
+            expected=option,
+            got=followed[axis],
+        )
+        for axis, option in demanded.items()
+        if followed.get(axis, option) != option
+    ]
+
+
+def text(found: Finding) -> str:
+    """A finding as the message of a failing test: the cause in the first line."""
+    width = max(map(len, found.details), default=0)
+    return "\n".join([found.summary, *(f"  {key:<{width}}  {value}" for key, value in found.details.items() if value)])
+
+
+def _cause(check: Check, failure: Comparison | str, diagnosis: Diagnosis | None) -> str:
+    if diagnosis and diagnosis.matching:
+        return diagnosis.matching[0].says
+    if isinstance(failure, str):
+        return failure
+    return failure.says or f"not as it should be: {check.says}"
+
+
+def _diagnosed(diagnosis: Diagnosis | None) -> str:
+    if diagnosis is None:
+        return ""
+    if not diagnosis.matching:
+        return "no known mistake matches"
+    names = " or ".join(fault.id for fault in diagnosis.matching)
+    several = " (they cannot be told apart here)" if len(diagnosis.matching) > 1 else ""
+    return f"matches the known mistake {names}{several} in all {diagnosis.places} cases"
+
+
+def _numbers(comparison: Comparison) -> dict[str, str]:
+    if comparison.says:
+        return {"got": comparison.says}
+    place = f"{comparison.output}{list(comparison.index)}"
+    return {
+        "expected": f"{place} = {comparison.expected:.9g}",
+        "got": f"{place} = {comparison.got:.9g}   ({_relation(comparison)}; first of {comparison.wrong} wrong of "
+        f"{comparison.total}; allowed error {comparison.allowed:.1e})",
+    }
+
+
+def _relation(comparison: Comparison) -> str:
+    expected, got = comparison.expected, comparison.got
+    if not (np.isfinite(expected) and np.isfinite(got)) or expected == 0 or got == 0:
+        return f"off by {abs(got - expected):.3g}" if np.isfinite(got - expected) else "not the same"
+    ratio = got / expected
+    return f"{ratio:.4g} times the expected" if abs(ratio - 1) > 1e-3 else f"off by {got - expected:.3g}"
+
+
+def _pattern(trial: Trial, case: Case) -> str:
+    """Ratio of the steps taken to the steps expected, at a few times: the pattern, not one number, tells the cause."""
+    from dlcheck.conformance.diagnosis import combinations, reference
+
+    seen = trial.seen(case).values["param0"]
+    expected = trial.expected(reference(trial.component, combinations(trial.component)[0]), case).values["param0"]
+    start = np.asarray(trial.case(case).inputs["params"][0])[None]
+    if seen.shape != expected.shape or not start.size:
+        return ""
+    steps = [np.diff(np.concatenate([start, path]), axis=0).reshape(len(path), -1)[:, 0] for path in (seen, expected)]
+    with np.errstate(all="ignore"):
+        ratios = steps[0] / steps[1]
+    times = [t for t in (1, 2, 3, 6, 12, 30, 100, 300) if t <= len(ratios)]
+    return "step taken / step expected: " + "  ".join(f"t={t}: {ratios[t - 1]:.4g}" for t in times)
+
+
+def described(case: Case) -> str:
+    """A case in one line: settings, dtype, layout, and its arrays where they are small."""
+    settings = ", ".join(f"{name}={value}" for name, value in case.settings.items())
+    arrays = ", ".join(f"{name}={_short(value)}" for name, value in case.inputs.items())
+    layout = "" if case.layout == "contiguous" else f", {case.layout}"
+    return f"{arrays}{', ' if settings else ''}{settings}, {case.dtype}{layout}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        shown = np.array2string(value, precision=6, separator=", ", threshold=8) if value.size <= 8 else ""
+        return shown.replace("\n", "") or f"array of shape {value.shape}"
+    if isinstance(value, list):
+        return f"[{_short(value[0])}{f', ... {len(value)} in all' if len(value) > 1 else ''}]" if value else "[]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_short(inner)}" for key, inner in value.items()) + "}"
+    return str(value)

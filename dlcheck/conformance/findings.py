@@ -1,0 +1,105 @@
+"""What a check of somebody's code found: the report as an object, as JSON and as text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dlcheck import results
+
+Status = Literal["pass", "fail", "not_provided", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutcome:
+    """One check of the component's fixed list: its status, how many cases it ran, worst error over allowed error."""
+
+    id: str
+    status: Status
+    examples: int = 0
+    worst: float = 0.0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, or worth knowing (advice): what, where, by how much, and why."""
+
+    check: str
+    severity: Literal["error", "advice"]
+    summary: str
+    flag: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    expected: Any = None
+    got: Any = None
+    allowed: float | None = None
+    reproduce: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What ``dlcheck check`` answers; ``str(report)`` is what it prints."""
+
+    component: str
+    target: str
+    conventions: Mapping[str, str]
+    checks: tuple[CheckOutcome, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def conforms(self) -> bool:
+        """Whether nothing of severity error was found; an implementation of which nothing could be run does not."""
+        ran = any(check.status in ("pass", "fail") for check in self.checks)
+        return ran and not any(finding.severity == "error" for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer in the form ``dlcheck.check/1``."""
+        return results.plain(
+            {
+                "schema": "dlcheck.check/1",
+                "component": self.component,
+                "target": self.target,
+                "verdict": "conforms" if self.conforms else "deviates",
+                "conventions": self.conventions,
+                "checks": self.checks,
+                "findings": self.findings,
+            }
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{self.component}  {self.target}  {'conforms' if self.conforms else 'DEVIATES'}"]
+        followed = "".join(f"\n    {axis:<24} {option}" for axis, option in self.conventions.items())
+        lines += [f"  conventions followed{followed}"] if followed else []
+        errors = [finding for finding in self.findings if finding.severity == "error"]
+        if errors:
+            lines += ["", *_shown(errors[0])]
+            others = [finding.check for finding in errors[1:] if finding.check != errors[0].check]
+            lines += [f"    consequences  {len(others)} more checks fail: {', '.join(map(_short, others))}"] if others else []
+        for finding in self.findings:
+            lines += ["", *_shown(finding)] if finding.severity == "advice" else []
+        return "\n".join([*lines, "", f"  {self._counts()}"])
+
+    def _counts(self) -> str:
+        def count(status: Status) -> int:
+            return sum(check.status == status for check in self.checks)
+
+        examples = sum(check.examples for check in self.checks)
+        parts = [f"{count('pass')} of {len(self.checks)} checks pass"]
+        parts += [f"{count(s)} {words}" for s, words in _COUNTED.items() if count(s)]
+        return f"{', '.join(parts)} ({examples} examples)"
+
+
+_COUNTED: dict[Status, str] = {"fail": "fail", "not_provided": "not provided", "error": "could not be run"}
+
+
+def _short(check: str) -> str:
+    return check.rsplit(".", 1)[-1]
+
+
+def _shown(finding: Finding) -> list[str]:
+    mark = "✗" if finding.severity == "error" else "!"
+    width = max((len(key) for key in finding.details), default=0)
+    return [
+        f"  {mark} {finding.summary}",
+        *(f"    {key:<{width}}  {text}" for key, text in finding.details.items() if text),
+    ]

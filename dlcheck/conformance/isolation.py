@@ -1,0 +1,146 @@
+"""Run a stranger's code in its own process: time-out, memory limit, crashes contained, output captured."""
+
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from multiprocessing.connection import Connection, Pipe
+from typing import IO, Any
+
+from dlcheck.component import Case, Component
+from dlcheck.conformance import wire
+from dlcheck.conformance.oracle import Implementation, NotProvided, Observation
+
+MEMORY_LIMIT = 8 << 30
+"""Bytes of address space that a target's process may have on the CPU."""
+
+
+class Refused(Exception):
+    """A target in no accepted form, or not found: a wrong call, not a finding."""
+
+
+class Misbehaviour(Exception):
+    """What a target did in place of answering: raised, returned a wrong thing, hung or crashed."""
+
+
+class Isolated(Implementation):
+    """A target behind a process boundary, restarted after a crash or a time-out.
+
+    ``code`` is the text ``file.py:name`` (run in a new interpreter) or an object (run in a fork of this one).
+    """
+
+    def __init__(
+        self, component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int, timeout: float
+    ) -> None:
+        self.component, self.code, self.timeout, self.device = component, code, timeout, device
+        self.name = code if isinstance(code, str) else getattr(code, "__qualname__", type(code).__name__)
+        self._request = {"component": component.name, "fixed": dict(fixed), "device": device, "seed": seed, "target": ""}
+        self._output: IO[bytes] = tempfile.TemporaryFile()
+        self._connection: Connection | None = None
+        self._process: Any = None
+
+    def start(self) -> None:
+        """Start the process without waiting for it."""
+        here, there = Pipe()
+        if isinstance(self.code, str):
+            self._process = self._spawned(there)
+            here.send_bytes(wire.encode({**self._request, "target": self.code}))
+        else:
+            context = multiprocessing.get_context("fork")
+            self._process = context.Process(target=self._forked, args=(there,), daemon=True)
+            self._process.start()
+        there.close()
+        self._connection = here
+        self._ready = False
+
+    def _spawned(self, there: Connection) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "dlcheck.conformance.worker", str(there.fileno())],
+            pass_fds=[there.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            env=environment,
+            preexec_fn=self._limited,
+        )
+
+    def _forked(self, there: Connection) -> None:
+        from dlcheck.conformance import worker
+
+        self._limited()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(self._output.fileno(), 1)
+        os.dup2(self._output.fileno(), 2)
+        try:
+            worker.serve(there, self.code, self._request)
+        except EOFError:
+            pass
+        finally:
+            os._exit(0)
+
+    def _limited(self) -> None:
+        if self.device == "cpu":
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def observe(self, case: Case) -> Observation:
+        """Run one case in the target's process.
+
+        Raises NotProvided as every implementation, Misbehaviour for what the target did wrong, Refused where there is
+        no such target.
+        """
+        if self._connection is None:
+            self.start()
+        if not self._ready:
+            hello = self._received(max(self.timeout, 60.0))
+            if "refused" in hello:
+                raise Refused(hello["refused"])
+            self._ready = True
+        plain = {name: getattr(case, name) for name in Case.__dataclass_fields__}
+        try:
+            self._connection.send_bytes(wire.encode(plain))  # type: ignore[union-attr]
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise Misbehaviour(self._ended()) from error
+        answer = self._received(self.timeout)
+        if "not_provided" in answer:
+            raise NotProvided(answer["not_provided"])
+        if "failure" in answer:
+            raise Misbehaviour(answer["failure"])
+        return Observation(answer["values"], answer["facts"])
+
+    def _received(self, timeout: float) -> dict[str, Any]:
+        connection = self._connection
+        assert connection is not None
+        try:
+            if not connection.poll(timeout):
+                self.stop()
+                raise Misbehaviour(f"it did not answer within {timeout:g} seconds")
+            return wire.decode(connection.recv_bytes())
+        except (EOFError, ConnectionResetError) as error:
+            raise Misbehaviour(self._ended()) from error
+
+    def _ended(self) -> str:
+        process = self._process
+        code = process.wait(5) if isinstance(process, subprocess.Popen) else (process.join(5), process.exitcode)[1]
+        self.stop()
+        if code is not None and code < 0:
+            return f"it crashed the interpreter (signal {-code})"
+        return f"it ended the interpreter (exit status {code})"
+
+    def printed(self) -> str:
+        """What the target wrote to its standard output and error so far, the first 2,000 characters."""
+        self._output.flush()
+        return os.pread(self._output.fileno(), 2000, 0).decode(errors="replace")
+
+    def stop(self) -> None:
+        """End the process; the next case starts another."""
+        if self._process is not None:
+            self._process.kill()
+            (self._process.wait if isinstance(self._process, subprocess.Popen) else self._process.join)()
+        if self._connection is not None:
+            self._connection.close()
+        self._process = self._connection = None

@@ -1,0 +1,225 @@
+"""What is right: the reference, driven through cases, under any combination of conventions and with any fault."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcheck import registry
+from dlcheck.component import Case, Component, Fault, Option
+from dlcheck.evidence import numerics
+
+Array = NDArray[np.float64]
+
+
+class NotProvided(Exception):
+    """An implementation lacks what a case asks for; its message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one run of a case gave: values by output name, and facts about the run (dtype, purity, ...)."""
+
+    values: Mapping[str, Array]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Implementation:
+    """Code for a component, driven through cases; ``name`` is how reports call it."""
+
+    name: str
+    component: Component
+
+    def observe(self, case: Case) -> Observation:
+        """Run one case. Raises NotProvided where the implementation lacks what the case asks for."""
+        raise NotProvided(f"{self.name} is no implementation")
+
+    def forward(self, *inputs: Array, **settings: Any) -> Array:
+        """A function's output."""
+        named = dict(zip(self.component.inputs, inputs, strict=True))
+        return self.observe(Case("forward", named, settings)).values["output"]
+
+    def backward(self, grad_output: Array, *inputs: Array, **settings: Any) -> dict[str, Array]:
+        """The gradients of a function's inputs, by input name."""
+        named = dict(zip(self.component.inputs, inputs, strict=True)) | {"grad_output": grad_output}
+        values = self.observe(Case("backward", named, settings)).values
+        return {name.removeprefix("grad_"): value for name, value in values.items()}
+
+    def trajectory(self, params: Sequence[Array], steps: Sequence[Mapping[str, Any]], **settings: Any) -> dict[str, Array]:
+        """An optimizer's parameters after each step: "param0" of shape (T, ...), "param1", ..."""
+        case = Case("trajectory", {"params": list(params), "steps": list(steps)}, settings)
+        return dict(self.observe(case).values)
+
+    def sample(self, shape: tuple[int, ...], draws: int = 1, **settings: Any) -> Array:
+        """An initializer's tensors, of shape (draws, *shape)."""
+        return self.observe(Case("sample", {"shape": shape, "draws": draws}, settings)).values["samples"]
+
+
+def prepared(case: Case, settings: Mapping[str, Any] | None = None) -> Case:
+    """The case with its arrays rounded to what its dtype holds, and with settings that are fixed for all cases."""
+
+    def held(value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            return numerics.rounded(value, case.dtype)
+        if isinstance(value, Mapping):
+            return {key: held(inner) for key, inner in value.items()}
+        return [held(inner) for inner in value] if isinstance(value, list) else value
+
+    return replace(case, inputs=held(case.inputs), settings={**case.settings, **(settings or {})})
+
+
+def _reload_state(state: Any) -> Any:
+    return state
+
+
+def _outside_change(settings: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    return {**settings, **change}
+
+
+def _group_settings(settings: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:
+    return {**settings, **group}
+
+
+DRIVER: dict[str, Callable[..., Any]] = {
+    "reload_state": _reload_state,
+    "outside_change": _outside_change,
+    "group_settings": _group_settings,
+}
+"""What surrounds an optimizer's step; a fault may replace these like functions of the reference."""
+
+
+class Reference(Implementation):
+    """The reference under named options of its conventions, with at most one fault."""
+
+    def __init__(self, component: Component, options: Mapping[str, str] | None = None, fault: Fault | None = None):
+        self.component, self.options, self.fault = component, dict(options or {}), fault
+        self.name = fault.id if fault else "reference"
+        self._module = registry.module(registry.families()[component.name], "reference")
+        chosen = [option for option in map(self._option, self.options.items())]
+        self._keywords = {key: value for option in chosen for key, value in option.keywords.items()}
+
+    def _option(self, choice: tuple[str, str]) -> Option:
+        axis, name = choice
+        convention = registry.lookup("convention axis", {c.axis: c for c in self.component.conventions}, axis)
+        return registry.lookup(f"option of {axis}", {o.name: o for o in convention.options}, name)
+
+    def function(self, name: str) -> Callable[..., Any] | None:
+        """A function of the reference module, or what the fault puts in its place; None where there is none."""
+        if self.fault and name in self.fault.replaces:
+            return self.fault.replaces[name]
+        return getattr(self._module, name, None) or DRIVER.get(name)
+
+    def _required(self, name: str) -> Callable[..., Any]:
+        found = self.function(name)
+        if found is None:
+            raise NotProvided(f"the reference has no {name}")
+        return found
+
+    def keywords(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The options' keywords that a function knows, under the settings of a case."""
+        known = inspect.signature(getattr(self._module, name, None) or self._required(name)).parameters
+        return {key: value for key, value in self._keywords.items() if key in known} | dict(settings)
+
+    def observe(self, case: Case) -> Observation:
+        """Run one case on the reference, in float64."""
+        with np.errstate(all="ignore"):
+            return _RUNS[case.run](self, case)
+
+    def allowance(self, case: Case, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Error allowed in each of the values of this case; see ``numerics.allowance``."""
+
+        def function(inputs: Any, settings: Any) -> Mapping[str, Array]:
+            return self.observe(replace(case, inputs=inputs, settings=settings)).values
+
+        settings = {**self._settings_of(case), **case.settings}
+        operations = self.component.operations(case)
+        sizes = _trajectory_magnitudes(case, values) if case.run == "trajectory" else None
+        return numerics.allowance(function, case.inputs, settings, case.dtype, operations, sizes, case.exact)
+
+    def _settings_of(self, case: Case) -> dict[str, Any]:
+        """The default settings that round too, for the case's function; options that set defaults come first."""
+        known = inspect.signature(getattr(self._module, self.component.name)).parameters
+        defaults = {key: value for key, value in self.component.settings.items() if key in known}
+        return {key: self._keywords.get(key, value) for key, value in defaults.items()} if case.run == "trajectory" else {}
+
+
+def _forward(reference: Reference, case: Case) -> Observation:
+    name = reference.component.name
+    arguments = [case.inputs[key] for key in reference.component.inputs]
+    copies = [np.array(argument) for argument in arguments]
+    output = reference._required(name)(*arguments, **reference.keywords(name, case.settings))
+    return Observation({"output": np.asarray(output)}, _facts(case, arguments, copies))
+
+
+def _backward(reference: Reference, case: Case) -> Observation:
+    name = f"{reference.component.name}_backward"
+    arguments = [case.inputs[key] for key in ("grad_output", *reference.component.inputs)]
+    copies = [np.array(argument) for argument in arguments]
+    gradients = reference._required(name)(*arguments, **reference.keywords(name, case.settings))
+    values = {f"grad_{key}": np.asarray(value) for key, value in gradients.items()}
+    return Observation(values, _facts(case, arguments, copies))
+
+
+def _facts(case: Case, arguments: Sequence[Array], copies: Sequence[Array]) -> dict[str, Any]:
+    pure = all(np.array_equal(now, before, equal_nan=True) for now, before in zip(arguments, copies, strict=True))
+    return {"dtype": case.dtype, "purity": pure}
+
+
+def _trajectory(reference: Reference, case: Case) -> Observation:
+    name = reference.component.name
+    step_function, reload_state = reference._required(name), reference._required("reload_state")
+    change, join = reference._required("outside_change"), reference._required("group_settings")
+    params = [np.array(param) for param in case.inputs["params"]]
+    states: list[Any] = [None] * len(params)
+    base = reference.keywords(name, case.settings)
+    settings = [join(base, _group_of(case, index)) for index in range(len(params))]
+    history: list[list[Array]] = [[] for _ in params]
+    pure = True
+    for step in case.inputs["steps"]:
+        settings = [change(own, step.get("set", {})) for own in settings]
+        states = [reload_state(state) for state in states] if step.get("reload") else states
+        for index, grad in enumerate(step["grads"]):
+            if grad is not None:
+                given = np.array(grad)
+                params[index], states[index] = step_function(params[index], given, states[index], **settings[index])
+                pure = pure and np.array_equal(given, grad, equal_nan=True)
+            history[index].append(np.array(params[index]))
+    values = {f"param{index}": np.stack(past) for index, past in enumerate(history)}
+    return Observation(values, {"dtype": case.dtype, "purity": pure})
+
+
+def _group_of(case: Case, index: int) -> dict[str, Any]:
+    for group in case.inputs.get("groups", ()):
+        if index in group["params"]:
+            return {key: value for key, value in group.items() if key != "params"}
+    return {}
+
+
+def _trajectory_magnitudes(case: Case, values: Mapping[str, Array]) -> dict[str, Array]:
+    """The largest size that each parameter has had so far: roundings of early steps stay in later ones."""
+    starts = {f"param{index}": np.abs(param) for index, param in enumerate(case.inputs["params"])}
+    return {
+        name: np.maximum(np.fmax.accumulate(np.abs(value), axis=0), starts[name]) if len(value) else np.abs(value)
+        for name, value in values.items()
+    }
+
+
+def _sample(reference: Reference, case: Case) -> Observation:
+    name, shape = reference.component.name, tuple(case.inputs["shape"])
+    rng = np.random.default_rng(0)
+    keywords = reference.keywords(name, case.settings)
+    draws = [reference._required(name)(shape, rng, **keywords) for _ in range(case.inputs["draws"])]
+    fresh = len(draws) < 2 or not np.array_equal(draws[0], draws[1])
+    facts = {"dtype": case.dtype, "generator": True, "fresh": fresh}
+    return Observation({"samples": np.stack(draws)}, facts)
+
+
+_RUNS: dict[str, Callable[[Reference, Case], Observation]] = {
+    "forward": _forward,
+    "backward": _backward,
+    "trajectory": _trajectory,
+    "sample": _sample,
+}

@@ -1,0 +1,85 @@
+"""Find somebody's code by name, and wrap it in the adapter of its component's form."""
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from dlcheck.component import Component
+from dlcheck.conformance.oracle import Implementation
+
+
+class TargetNotFound(LookupError):
+    """A target that cannot be had: one sentence says what was tried."""
+
+
+def load(target: str) -> Any:
+    """The object that ``path/to/file.py:name`` or ``package.module:name`` names; names may have dots.
+
+    Raises TargetNotFound where the form is wrong, the file or module is missing or fails to import, or it has no such
+    name.
+    """
+    place, colon, name = target.rpartition(":")
+    if not (colon and place and name):
+        raise TargetNotFound(f"target {target!r} has no name: expected path/to/file.py:name or package.module:name")
+    found: Any = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise TargetNotFound(f"{place} has no {name!r}; it has {_names(found)}")
+        found = getattr(found, part)
+    return found
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise TargetNotFound(f"no file {str(path)!r} in {os.getcwd()}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        raise TargetNotFound(f"{path} cannot be imported: {_last_line(error, str(path))}") from error
+    return module
+
+
+def _from_module(name: str) -> ModuleType:
+    sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except BaseException as error:
+        raise TargetNotFound(f"module {name!r} cannot be imported: {_last_line(error, '')}") from error
+
+
+def _last_line(error: BaseException, path: str) -> str:
+    """What an import error says, with the line of the target's own file where it arose."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if path and frame.filename.endswith(path)]
+    where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}" if own else ""
+    if isinstance(error, SyntaxError):
+        where = f" at {Path(error.filename or path).name}:{error.lineno}: {(error.text or '').strip()}"
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def _names(found: Any) -> str:
+    names = [name for name, value in vars(found).items() if not name.startswith("_") and callable(value)]
+    shown = ", ".join(sorted(names)[:8]) or "no callables"
+    return f"{shown}, ..." if len(names) > 8 else shown
+
+
+def adapt(
+    component: Component, code: Any, fixed: Mapping[str, Any] | None = None, device: str = "cpu", seed: int = 0
+) -> Implementation:
+    """Code as an implementation of a component.
+
+    ``fixed`` are keywords passed in every call. Raises TypeError where the code is in no accepted form.
+    """
+    adapter = importlib.import_module(f"dlcheck.conformance.adapters.{component.form}")
+    seeded = {"seed": seed} if component.form == "initializer" else {}
+    return adapter.adapt(component, code, fixed or {}, device, **seeded)

@@ -1,0 +1,1 @@
+"""Optimizers: pure steps in NumPy, classes in PyTorch."""

@@ -1,0 +1,88 @@
+"""Components, checks, claims, faults and implementations, found by name.
+
+A family is a folder with fixed file names; what it holds is derived from them and listed nowhere else.
+"""
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from dlcheck.component import Check, Component, Fault
+from dlcheck.judgement import Claim
+
+FAMILIES = ("activations", "initializers", "optimizers")
+"""The one list of families; the order of everything that is shown."""
+
+IMPLEMENTATIONS = ("reference", "torch")
+"""The files of a family that hold implementations."""
+
+
+class UnknownName(LookupError):
+    """A name that the registry does not have; the message suggests the nearest ones."""
+
+
+@cache
+def module(family: str, name: str) -> ModuleType | None:
+    """The module ``name`` of a family, or None where the family has none."""
+    path = f"dlcheck.{family}.{name}"
+    return importlib.import_module(path) if importlib.util.find_spec(path) else None
+
+
+def _listed(family: str, file: str, name: str) -> tuple[Any, ...]:
+    return getattr(module(family, file), name, ())
+
+
+@cache
+def components() -> dict[str, Component]:
+    """Every component by name, in the order of the families and of their ``spec.COMPONENTS``."""
+    return {c.name: c for family in FAMILIES for c in _listed(family, "spec", "COMPONENTS")}
+
+
+@cache
+def families() -> dict[str, str]:
+    """The family of every component."""
+    return {c.name: family for family in FAMILIES for c in _listed(family, "spec", "COMPONENTS")}
+
+
+@cache
+def faults() -> dict[str, Fault]:
+    """Every fault by id, in the order of the families and of their ``faults.FAULTS``."""
+    return {f.id: f for family in FAMILIES for f in _listed(family, "faults", "FAULTS")}
+
+
+@cache
+def checks(component: str) -> tuple[Check, ...]:
+    """The fixed list of checks of a component, root causes before their consequences."""
+    return tuple(module(families()[component], "checks").checks(components()[component]))  # type: ignore[union-attr]
+
+
+@cache
+def claims() -> dict[str, Claim]:
+    """Every claim by id: the Claim objects of the families' ``claims`` and ``experiments``, in order."""
+    files = [module(family, file) for family in FAMILIES for file in ("claims", "experiments")]
+    found = [value for file in files if file for value in vars(file).values() if isinstance(value, Claim)]
+    return {claim.id: claim for claim in found}
+
+
+def implementation(component: str, name: str) -> Any | None:
+    """The code of a component in ``<family>/<name>.py``, a function or a class, or None where it is not provided."""
+    source = module(families()[component], name)
+    spelled = component.replace("_", "").lower()
+    for found, value in vars(source).items() if source else ():
+        named_as_component = found == component or (inspect.isclass(value) and found.lower() == spelled)
+        if named_as_component and value.__module__ == source.__name__:  # type: ignore[union-attr]
+            return value
+    return None
+
+
+def lookup(kind: str, table: dict[str, Any], name: str) -> Any:
+    """The entry of a table, or UnknownName with a suggestion."""
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(near)}?" if near else f"; known are {', '.join(table)}"
+    raise UnknownName(f"unknown {kind} {name!r}{hint}")

@@ -1,0 +1,1 @@
+"""The suite that dlcheck verify runs through pytest."""
