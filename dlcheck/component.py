@@ -82,7 +82,7 @@ class Component:
     construct: Callable[["Case"], Mapping[str, Any]] = lambda case: {}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Case:
     """One thing to do with an implementation, in NumPy arrays and plain values.
 

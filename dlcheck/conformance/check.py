@@ -10,13 +10,14 @@ from dlcheck.component import Case, Check, Component
 from dlcheck.conformance import diagnosis, explanation
 from dlcheck.conformance.common_checks import all_checks
 from dlcheck.conformance.comparison import Comparison, Trial
-from dlcheck.conformance.isolation import Isolated, Misbehaviour
-from dlcheck.conformance.oracle import Implementation, NotProvided, Reference
 from dlcheck.conformance.findings import CheckOutcome, Finding, Report
+from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided
+from dlcheck.conformance.isolation import Isolated
+from dlcheck.conformance.oracle import Reference
 
 EXAMPLES = 20
 """Cases that the search tries for each check, beside the fixed ones."""
-TIMEOUT = 20.0
+TIMEOUT = 10.0
 """Seconds that one case of a target may take."""
 
 
@@ -54,7 +55,7 @@ def check(
         report = judge(known, isolated, fixed=settings, demanded=demanded, seed=seed, examples=examples)
         return _with_output(report, isolated.printed())
     finally:
-        isolated.stop()
+        isolated.close()
 
 
 def judge(
@@ -199,4 +200,3 @@ def conformance_tests(target: Any, component: str, **options: Any) -> Callable[.
 
 class Deviation(AssertionError):
     """A component's check failed; the first line of the message names the component and the mistake."""
-

@@ -21,18 +21,16 @@ _DTYPES = ("float64", "float32", "bfloat16")
 
 
 def all_checks(component: Component) -> tuple[Check, ...]:
-    """The fixed list of a component's checks: its family's, then the common ones on the family's first cases."""
+    """The fixed list of a component's checks: its family's, then the common ones, which look at the same cases."""
     own = registry.checks(component.name)
     family = registry.families()[component.name]
-    first = {case.run: case for check in reversed(own) for case in reversed(check.cases) if case.dtype == "float64"}
-    plain = tuple(first.values())
-    by_dtype = tuple(replace(case, dtype=dtype) for case in plain for dtype in _DTYPES)
+    cases = tuple(case for check in own for case in check.cases)
+    plain = tuple({case.run: case for case in reversed(cases) if case.dtype == "float64"}.values())
+    looked_at = {
+        "dtype": cases + tuple(replace(case, dtype=dtype) for case in plain for dtype in _DTYPES),
+        "purity": cases,
+    }
     return own + tuple(
-        Check(
-            f"{family}.{component.name}.{fact}",
-            _SAYS[fact],
-            by_dtype if fact == "dtype" else plain,
-            observes=fact,
-        )
+        Check(f"{family}.{component.name}.{fact}", _SAYS[fact], looked_at.get(fact, plain), observes=fact)
         for fact in _BY_FORM[component.form]
     )

@@ -8,9 +8,17 @@ from typing import Any
 import numpy as np
 
 from dlcheck.component import Case, Check, Component
-from dlcheck.conformance.isolation import Misbehaviour
-from dlcheck.conformance.oracle import Array, Implementation, NotProvided, Observation, Reference, prepared
-from dlcheck.evidence import numerics
+from dlcheck.conformance.implementation import (
+    Array,
+    Implementation,
+    Misbehaviour,
+    NotProvided,
+    Observation,
+    Refused,
+    raised,
+)
+from dlcheck.conformance.oracle import Reference, prepared
+from dlcheck.evidence import numerics, statistics
 
 FACTS: dict[str, str] = {
     "dtype": "the result has dtype {got}, expected {expected} as the input",
@@ -55,8 +63,6 @@ class Trial:
         self._fixed = {name: value for name, value in (fixed or {}).items() if name in component.settings}
         self._cases: dict[Case, Case] = {}
         self._seen: dict[Case, Observation | Exception] = {}
-        self._expected: dict[tuple[Reference, Case], Observation] = {}
-        self._allowed: dict[tuple[Reference, Case], dict[str, Array]] = {}
         self._typical: dict[Case, dict[str, Array]] = {}
 
     def case(self, case: Case) -> Case:
@@ -66,21 +72,25 @@ class Trial:
     def seen(self, case: Case) -> Observation:
         """What the implementation gave; raises NotProvided or Misbehaviour, the same each time."""
         if case not in self._seen:
-            try:
-                self._seen[case] = self.implementation.observe(self.case(case))
-            except (NotProvided, Misbehaviour) as answer:
-                self._seen[case] = answer
+            self._seen[case] = self._observed(case)
         found = self._seen[case]
         if isinstance(found, Exception):
             raise found
         return found
 
+    def _observed(self, case: Case) -> Observation | NotProvided | Misbehaviour:
+        try:
+            return self.implementation.observe(self.case(case))
+        except Refused:
+            raise
+        except (NotProvided, Misbehaviour) as answer:
+            return answer
+        except Exception as error:
+            return raised(error)
+
     def expected(self, hypothesis: Reference, case: Case) -> Observation:
         """What a hypothesis gives."""
-        key = (hypothesis, case)
-        if key not in self._expected:
-            self._expected[key] = hypothesis.observe(self.case(case))
-        return self._expected[key]
+        return hypothesis.observe(self.case(case))
 
     def compare(self, hypothesis: Reference, check: Check, case: Case, quick: bool = False) -> Comparison:
         """How the implementation differs from a hypothesis in one case; raises as ``seen``.
@@ -97,19 +107,20 @@ class Trial:
         rough = _compare_values(expected.values, seen.values, case.dtype, self._roundings(expected.values, case))
         if rough.agrees or rough.says:
             return rough
-        key = (hypothesis, case)
-        if quick and key not in self._allowed and case in self._typical:
+        if quick and case in self._typical:
             far = {name: _FAR * allowed for name, allowed in self._typical[case].items()}
             if not (coarse := _compare_values(expected.values, seen.values, case.dtype, far)).agrees:
                 return coarse
-        if key not in self._allowed:
-            self._allowed[key] = hypothesis.allowance(self.case(case), expected.values)
-            self._typical.setdefault(case, self._allowed[key])
-        return _compare_values(expected.values, seen.values, case.dtype, self._allowed[key])
+        allowed = hypothesis.allowance(self.case(case))
+        self._typical.setdefault(case, allowed)
+        return _compare_values(expected.values, seen.values, case.dtype, allowed)
 
     def _roundings(self, values: Mapping[str, Array], case: Case) -> dict[str, Array]:
         """The part of the allowed error that needs no conditioning: enough for most cases, and cheap."""
-        return {name: numerics.roundings(value, case.dtype, self.component.operations(case)) for name, value in values.items()}
+        return {
+            name: numerics.roundings(value, case.dtype, self.component.operations(case))
+            for name, value in values.items()
+        }
 
     def _compare_facts(self, hypothesis: Reference, fact: str, case: Case, seen: Observation) -> Comparison:
         if fact == "determinism":
@@ -148,15 +159,15 @@ def _compare_arrays(name: str, expected: Array, got: Array, dtype: str, allowed:
         ratios = np.where(np.isnan(ratios), np.inf, ratios)
     wrong = np.argwhere(ratios > 1)
     # the first wrong number, not the worst: where it first breaks tells more than where it is largest
-    index = tuple(map(int, wrong[0])) if len(wrong) else tuple(map(int, np.unravel_index(ratios.argmax(), ratios.shape)))
+    index = (
+        tuple(map(int, wrong[0])) if len(wrong) else tuple(map(int, np.unravel_index(ratios.argmax(), ratios.shape)))
+    )
     worst = float(ratios.max())
     values = float(expected[index]), float(got[index]), float(allowed[index])
     return Comparison(worst, name, index, *values, wrong=len(wrong), total=expected.size)
 
 
 def _compare_samples(component: Component, hypothesis: Reference, case: Case, samples: Array) -> Comparison:
-    from dlcheck.evidence import statistics
-
     shape = (case.inputs["draws"], *case.inputs["shape"])
     if samples.shape != shape:
         return Comparison(math.inf, "samples", says=f"the tensors have shape {samples.shape[1:]}, expected {shape[1:]}")
@@ -164,7 +175,7 @@ def _compare_samples(component: Component, hypothesis: Reference, case: Case, sa
     if hypothesis.fault:
         results = (statistics.same_law(samples, hypothesis.observe(case).values["samples"]),)
     else:
-        law = hypothesis._required(law_name)(case.inputs["shape"], **hypothesis.keywords(law_name, case.settings))
+        law = hypothesis.required(law_name)(case.inputs["shape"], **hypothesis.keywords(law_name, case.settings))
         results = statistics.judge_sample(samples, law, dtype=case.dtype)
     failed = [result for result in results if not result.passed]
     if not failed:
@@ -173,10 +184,11 @@ def _compare_samples(component: Component, hypothesis: Reference, case: Case, sa
     first = failed[0]
     says = f"{first.name}: {first.law} gives so large a deviation with probability {first.p_value:.1e} only"
     got = float(first.statistic)
-    return Comparison(max(_surprise(first), 1.01), first.name, (), str(first.law), got, first.false_alarm, 1, samples.size, says)
+    return Comparison(
+        max(_surprise(first), 1.01), first.name, (), str(first.law), got, first.false_alarm, 1, samples.size, says
+    )
 
 
 def _surprise(result: Any) -> float:
     """How far towards the false-alarm rate a p-value goes, on a log scale: above 1 fails."""
     return math.log(max(result.p_value, 1e-300)) / math.log(result.false_alarm)
-

@@ -8,8 +8,8 @@ from functools import cache
 from dlcheck import registry
 from dlcheck.component import Case, Check, Component, Fault
 from dlcheck.conformance.comparison import Trial
-from dlcheck.conformance.isolation import Misbehaviour
-from dlcheck.conformance.oracle import NotProvided, Reference
+from dlcheck.conformance.implementation import Misbehaviour, NotProvided
+from dlcheck.conformance.oracle import Reference
 
 Place = tuple[Check, Case]
 Options = Mapping[str, str]
@@ -27,8 +27,7 @@ class Diagnosis:
 
 @cache
 def _reference(component: str, options: tuple[tuple[str, str], ...], fault: str) -> Reference:
-    known = registry.faults().get(fault)
-    return Reference(registry.components()[component], dict(options), known)
+    return Reference(registry.components()[component], dict(options), registry.faults()[fault] if fault else None)
 
 
 def reference(component: Component, options: Options, fault: str = "") -> Reference:
@@ -55,20 +54,18 @@ def agrees(trial: Trial, hypothesis: Reference, place: Place) -> bool | None:
 def identify(trial: Trial, checks: Sequence[Check]) -> list[dict[str, str]]:
     """The combinations of conventions that explain the most cases, all of them where no case tells them apart.
 
-    Narrows case by case first, which settles a right implementation; a wrong one is then compared in every case,
-    one axis at a time.
+    Narrows case by case, which settles a right implementation; at the first case that no combination explains it
+    compares in every case instead, changing one axis at a time.
     """
     places = [(check, case) for check in checks if check.observes == "values" for case in check.cases]
     survivors = combinations(trial.component)
-    failed = False
     for place in places:
-        if len(survivors) == 1 and failed:
-            break
-        verdicts = {i: agrees(trial, reference(trial.component, o), place) for i, o in enumerate(survivors)}
-        if any(verdicts.values()):
-            survivors = [options for i, options in enumerate(survivors) if verdicts[i]]
-        failed = failed or any(verdict is False for verdict in verdicts.values()) and not any(verdicts.values())
-    return _climbed(trial, places, survivors[0]) if failed else survivors
+        verdicts = [agrees(trial, reference(trial.component, options), place) for options in survivors]
+        if any(verdicts):
+            survivors = [options for options, verdict in zip(survivors, verdicts, strict=True) if verdict]
+        elif False in verdicts:
+            return _climbed(trial, places, survivors[0])
+    return survivors
 
 
 def _climbed(trial: Trial, places: Sequence[Place], start: dict[str, str]) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 from dlcheck import registry
 from dlcheck.component import Case, Check, Component
 from dlcheck.conformance.comparison import Comparison, Trial
-from dlcheck.conformance.diagnosis import Diagnosis
+from dlcheck.conformance.diagnosis import Diagnosis, combinations, reference
 from dlcheck.conformance.findings import Finding
 from dlcheck.conformance.snippets import snippet
 
@@ -111,8 +111,6 @@ def _relation(comparison: Comparison) -> str:
 
 def _pattern(trial: Trial, case: Case) -> str:
     """Ratio of the steps taken to the steps expected, at a few times: the pattern, not one number, tells the cause."""
-    from dlcheck.conformance.diagnosis import combinations, reference
-
     seen = trial.seen(case).values["param0"]
     expected = trial.expected(reference(trial.component, combinations(trial.component)[0]), case).values["param0"]
     start = np.asarray(trial.case(case).inputs["params"][0])[None]

@@ -73,8 +73,8 @@ class Report:
         errors = [finding for finding in self.findings if finding.severity == "error"]
         if errors:
             lines += ["", *_shown(errors[0])]
-            others = [finding.check for finding in errors[1:] if finding.check != errors[0].check]
-            lines += [f"    consequences  {len(others)} more checks fail: {', '.join(map(_short, others))}"] if others else []
+            others = [_short(finding.check) for finding in errors[1:]]
+            lines += [f"    {len(others)} further checks fail: {', '.join(others)}"] if others else []
         for finding in self.findings:
             lines += ["", *_shown(finding)] if finding.severity == "advice" else []
         return "\n".join([*lines, "", f"  {self._counts()}"])

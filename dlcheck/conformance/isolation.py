@@ -12,18 +12,13 @@ from typing import IO, Any
 
 from dlcheck.component import Case, Component
 from dlcheck.conformance import wire
-from dlcheck.conformance.oracle import Implementation, NotProvided, Observation
+from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Observation, Refused
 
 MEMORY_LIMIT = 8 << 30
 """Bytes of address space that a target's process may have on the CPU."""
 
-
-class Refused(Exception):
-    """A target in no accepted form, or not found: a wrong call, not a finding."""
-
-
-class Misbehaviour(Exception):
-    """What a target did in place of answering: raised, returned a wrong thing, hung or crashed."""
+ATTEMPTS = 3
+"""Times that a target's process may be lost before it is given no further cases."""
 
 
 class Isolated(Implementation):
@@ -37,10 +32,12 @@ class Isolated(Implementation):
     ) -> None:
         self.component, self.code, self.timeout, self.device = component, code, timeout, device
         self.name = code if isinstance(code, str) else getattr(code, "__qualname__", type(code).__name__)
-        self._request = {"component": component.name, "fixed": dict(fixed), "device": device, "seed": seed, "target": ""}
+        self._request = {"component": component.name, "fixed": dict(fixed), "device": device, "seed": seed}
         self._output: IO[bytes] = tempfile.TemporaryFile()
         self._connection: Connection | None = None
         self._process: Any = None
+        self._ready = False
+        self._lost = 0
 
     def start(self) -> None:
         """Start the process without waiting for it."""
@@ -93,12 +90,12 @@ class Isolated(Implementation):
         Raises NotProvided as every implementation, Misbehaviour for what the target did wrong, Refused where there is
         no such target.
         """
+        if self._lost == ATTEMPTS:
+            raise Misbehaviour(f"it is not tried any more: its process was lost {ATTEMPTS} times")
         if self._connection is None:
             self.start()
         if not self._ready:
-            hello = self._received(max(self.timeout, 60.0))
-            if "refused" in hello:
-                raise Refused(hello["refused"])
+            self._received(max(self.timeout, 60.0))
             self._ready = True
         plain = {name: getattr(case, name) for name in Case.__dataclass_fields__}
         try:
@@ -117,19 +114,26 @@ class Isolated(Implementation):
         assert connection is not None
         try:
             if not connection.poll(timeout):
-                self.stop()
+                self._give_up()
                 raise Misbehaviour(f"it did not answer within {timeout:g} seconds")
-            return wire.decode(connection.recv_bytes())
+            answer = wire.decode(connection.recv_bytes())
         except (EOFError, ConnectionResetError) as error:
             raise Misbehaviour(self._ended()) from error
+        if "refused" in answer:
+            raise Refused(answer["refused"])
+        return answer
 
     def _ended(self) -> str:
         process = self._process
         code = process.wait(5) if isinstance(process, subprocess.Popen) else (process.join(5), process.exitcode)[1]
-        self.stop()
+        self._give_up()
         if code is not None and code < 0:
             return f"it crashed the interpreter (signal {-code})"
         return f"it ended the interpreter (exit status {code})"
+
+    def _give_up(self) -> None:
+        self._lost += 1
+        self.stop()
 
     def printed(self) -> str:
         """What the target wrote to its standard output and error so far, the first 2,000 characters."""
@@ -144,3 +148,8 @@ class Isolated(Implementation):
         if self._connection is not None:
             self._connection.close()
         self._process = self._connection = None
+
+    def close(self) -> None:
+        """End the process and forget what it wrote."""
+        self.stop()
+        self._output.close()

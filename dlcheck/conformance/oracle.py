@@ -2,64 +2,24 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlcheck import registry
 from dlcheck.component import Case, Component, Fault, Option
+from dlcheck.conformance.implementation import Array, Implementation, NotProvided, Observation
 from dlcheck.evidence import numerics
 
-Array = NDArray[np.float64]
-
-
-class NotProvided(Exception):
-    """An implementation lacks what a case asks for; its message says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What one run of a case gave: values by output name, and facts about the run (dtype, purity, ...)."""
-
-    values: Mapping[str, Array]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Implementation:
-    """Code for a component, driven through cases; ``name`` is how reports call it."""
-
-    name: str
-    component: Component
-
-    def observe(self, case: Case) -> Observation:
-        """Run one case. Raises NotProvided where the implementation lacks what the case asks for."""
-        raise NotProvided(f"{self.name} is no implementation")
-
-    def forward(self, *inputs: Array, **settings: Any) -> Array:
-        """A function's output."""
-        named = dict(zip(self.component.inputs, inputs, strict=True))
-        return self.observe(Case("forward", named, settings)).values["output"]
-
-    def backward(self, grad_output: Array, *inputs: Array, **settings: Any) -> dict[str, Array]:
-        """The gradients of a function's inputs, by input name."""
-        named = dict(zip(self.component.inputs, inputs, strict=True)) | {"grad_output": grad_output}
-        values = self.observe(Case("backward", named, settings)).values
-        return {name.removeprefix("grad_"): value for name, value in values.items()}
-
-    def trajectory(self, params: Sequence[Array], steps: Sequence[Mapping[str, Any]], **settings: Any) -> dict[str, Array]:
-        """An optimizer's parameters after each step: "param0" of shape (T, ...), "param1", ..."""
-        case = Case("trajectory", {"params": list(params), "steps": list(steps)}, settings)
-        return dict(self.observe(case).values)
-
-    def sample(self, shape: tuple[int, ...], draws: int = 1, **settings: Any) -> Array:
-        """An initializer's tensors, of shape (draws, *shape)."""
-        return self.observe(Case("sample", {"shape": shape, "draws": draws}, settings)).values["samples"]
+_PREPARED: WeakKeyDictionary[Case, Case] = WeakKeyDictionary()
 
 
 def prepared(case: Case, settings: Mapping[str, Any] | None = None) -> Case:
     """The case with its arrays rounded to what its dtype holds, and with settings that are fixed for all cases."""
+    if not settings and case in _PREPARED:
+        return _PREPARED[case]
 
     def held(value: Any) -> Any:
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
@@ -68,7 +28,8 @@ def prepared(case: Case, settings: Mapping[str, Any] | None = None) -> Case:
             return {key: held(inner) for key, inner in value.items()}
         return [held(inner) for inner in value] if isinstance(value, list) else value
 
-    return replace(case, inputs=held(case.inputs), settings={**case.settings, **(settings or {})})
+    made = replace(case, inputs=held(case.inputs), settings={**case.settings, **(settings or {})})
+    return made if settings else _PREPARED.setdefault(case, made)
 
 
 def _reload_state(state: Any) -> Any:
@@ -98,8 +59,10 @@ class Reference(Implementation):
         self.component, self.options, self.fault = component, dict(options or {}), fault
         self.name = fault.id if fault else "reference"
         self._module = registry.module(registry.families()[component.name], "reference")
-        chosen = [option for option in map(self._option, self.options.items())]
+        chosen = map(self._option, self.options.items())
         self._keywords = {key: value for option in chosen for key, value in option.keywords.items()}
+        self._observed: WeakKeyDictionary[Case, Observation] = WeakKeyDictionary()
+        self._allowed: WeakKeyDictionary[Case, dict[str, Array]] = WeakKeyDictionary()
 
     def _option(self, choice: tuple[str, str]) -> Option:
         axis, name = choice
@@ -112,7 +75,8 @@ class Reference(Implementation):
             return self.fault.replaces[name]
         return getattr(self._module, name, None) or DRIVER.get(name)
 
-    def _required(self, name: str) -> Callable[..., Any]:
+    def required(self, name: str) -> Callable[..., Any]:
+        """The same; raises NotProvided where there is none."""
         found = self.function(name)
         if found is None:
             raise NotProvided(f"the reference has no {name}")
@@ -120,58 +84,64 @@ class Reference(Implementation):
 
     def keywords(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The options' keywords that a function knows, under the settings of a case."""
-        known = inspect.signature(getattr(self._module, name, None) or self._required(name)).parameters
+        known = inspect.signature(getattr(self._module, name, None) or self.required(name)).parameters
         return {key: value for key, value in self._keywords.items() if key in known} | dict(settings)
 
     def observe(self, case: Case) -> Observation:
-        """Run one case on the reference, in float64."""
-        with np.errstate(all="ignore"):
-            return _RUNS[case.run](self, case)
+        """Run one case on the reference, in float64; the same observation each time."""
+        if case not in self._observed:
+            with np.errstate(all="ignore"):
+                self._observed[case] = _RUNS[case.run](self, case)
+        return self._observed[case]
 
-    def allowance(self, case: Case, values: Mapping[str, Array]) -> dict[str, Array]:
+    def allowance(self, case: Case) -> dict[str, Array]:
         """Error allowed in each of the values of this case; see ``numerics.allowance``."""
+        if case not in self._allowed:
+            self._allowed[case] = self._worked_out(case)
+        return self._allowed[case]
 
+    def _worked_out(self, case: Case) -> dict[str, Array]:
         def function(inputs: Any, settings: Any) -> Mapping[str, Array]:
-            return self.observe(replace(case, inputs=inputs, settings=settings)).values
+            return _RUNS[case.run](self, replace(case, inputs=inputs, settings=settings)).values
 
         settings = {**self._settings_of(case), **case.settings}
         operations = self.component.operations(case)
-        sizes = _trajectory_magnitudes(case, values) if case.run == "trajectory" else None
+        sizes = _trajectory_magnitudes(case, self.observe(case).values) if case.run == "trajectory" else None
         return numerics.allowance(function, case.inputs, settings, case.dtype, operations, sizes, case.exact)
 
     def _settings_of(self, case: Case) -> dict[str, Any]:
-        """The default settings that round too, for the case's function; options that set defaults come first."""
+        """An optimizer's default settings, which round too; options that set defaults come first."""
+        if case.run != "trajectory":
+            return {}
         known = inspect.signature(getattr(self._module, self.component.name)).parameters
         defaults = {key: value for key, value in self.component.settings.items() if key in known}
-        return {key: self._keywords.get(key, value) for key, value in defaults.items()} if case.run == "trajectory" else {}
+        return {key: self._keywords.get(key, value) for key, value in defaults.items()}
 
 
 def _forward(reference: Reference, case: Case) -> Observation:
     name = reference.component.name
-    arguments = [case.inputs[key] for key in reference.component.inputs]
-    copies = [np.array(argument) for argument in arguments]
-    output = reference._required(name)(*arguments, **reference.keywords(name, case.settings))
-    return Observation({"output": np.asarray(output)}, _facts(case, arguments, copies))
+    given = [np.array(case.inputs[key]) for key in reference.component.inputs]
+    output = reference.required(name)(*given, **reference.keywords(name, case.settings))
+    return Observation({"output": np.asarray(output)}, _facts(case, reference.component.inputs, given))
 
 
 def _backward(reference: Reference, case: Case) -> Observation:
-    name = f"{reference.component.name}_backward"
-    arguments = [case.inputs[key] for key in ("grad_output", *reference.component.inputs)]
-    copies = [np.array(argument) for argument in arguments]
-    gradients = reference._required(name)(*arguments, **reference.keywords(name, case.settings))
+    name, arguments = f"{reference.component.name}_backward", ("grad_output", *reference.component.inputs)
+    given = [np.array(case.inputs[key]) for key in arguments]
+    gradients = reference.required(name)(*given, **reference.keywords(name, case.settings))
     values = {f"grad_{key}": np.asarray(value) for key, value in gradients.items()}
-    return Observation(values, _facts(case, arguments, copies))
+    return Observation(values, _facts(case, arguments, given))
 
 
-def _facts(case: Case, arguments: Sequence[Array], copies: Sequence[Array]) -> dict[str, Any]:
-    pure = all(np.array_equal(now, before, equal_nan=True) for now, before in zip(arguments, copies, strict=True))
+def _facts(case: Case, names: Sequence[str], given: Sequence[Array]) -> dict[str, Any]:
+    pure = all(np.array_equal(now, case.inputs[name], equal_nan=True) for name, now in zip(names, given, strict=True))
     return {"dtype": case.dtype, "purity": pure}
 
 
 def _trajectory(reference: Reference, case: Case) -> Observation:
     name = reference.component.name
-    step_function, reload_state = reference._required(name), reference._required("reload_state")
-    change, join = reference._required("outside_change"), reference._required("group_settings")
+    step_function, reload_state = reference.required(name), reference.required("reload_state")
+    change, join = reference.required("outside_change"), reference.required("group_settings")
     params = [np.array(param) for param in case.inputs["params"]]
     states: list[Any] = [None] * len(params)
     base = reference.keywords(name, case.settings)
@@ -211,7 +181,7 @@ def _sample(reference: Reference, case: Case) -> Observation:
     name, shape = reference.component.name, tuple(case.inputs["shape"])
     rng = np.random.default_rng(0)
     keywords = reference.keywords(name, case.settings)
-    draws = [reference._required(name)(shape, rng, **keywords) for _ in range(case.inputs["draws"])]
+    draws = [reference.required(name)(shape, rng, **keywords) for _ in range(case.inputs["draws"])]
     fresh = len(draws) < 2 or not np.array_equal(draws[0], draws[1])
     facts = {"dtype": case.dtype, "generator": True, "fresh": fresh}
     return Observation({"samples": np.stack(draws)}, facts)

@@ -11,42 +11,39 @@ from types import ModuleType
 from typing import Any
 
 from dlcheck.component import Component
-from dlcheck.conformance.oracle import Implementation
-
-
-class TargetNotFound(LookupError):
-    """A target that cannot be had: one sentence says what was tried."""
+from dlcheck.conformance.implementation import Implementation, Refused
 
 
 def load(target: str) -> Any:
     """The object that ``path/to/file.py:name`` or ``package.module:name`` names; names may have dots.
 
-    Raises TargetNotFound where the form is wrong, the file or module is missing or fails to import, or it has no such
+    Raises Refused where the form is wrong, the file or module is missing or fails to import, or it has no such
     name.
     """
     place, colon, name = target.rpartition(":")
     if not (colon and place and name):
-        raise TargetNotFound(f"target {target!r} has no name: expected path/to/file.py:name or package.module:name")
+        raise Refused(f"target {target!r} has no name: expected path/to/file.py:name or package.module:name")
     found: Any = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
     for part in name.split("."):
         if not hasattr(found, part):
-            raise TargetNotFound(f"{place} has no {name!r}; it has {_names(found)}")
+            raise Refused(f"{place} has no {name!r}; it has {_names(found)}")
         found = getattr(found, part)
     return found
 
 
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise TargetNotFound(f"no file {str(path)!r} in {os.getcwd()}")
+        raise Refused(f"no file {str(path)!r} in {os.getcwd()}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
+    if spec is None or spec.loader is None:
+        raise Refused(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))
     sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
-        raise TargetNotFound(f"{path} cannot be imported: {_last_line(error, str(path))}") from error
+        raise Refused(f"{path} cannot be imported: {_last_line(error, str(path))}") from error
     return module
 
 
@@ -55,7 +52,7 @@ def _from_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except BaseException as error:
-        raise TargetNotFound(f"module {name!r} cannot be imported: {_last_line(error, '')}") from error
+        raise Refused(f"module {name!r} cannot be imported: {_last_line(error, '')}") from error
 
 
 def _last_line(error: BaseException, path: str) -> str:
@@ -78,7 +75,7 @@ def adapt(
 ) -> Implementation:
     """Code as an implementation of a component.
 
-    ``fixed`` are keywords passed in every call. Raises TypeError where the code is in no accepted form.
+    ``fixed`` are keywords passed in every call. Raises Refused where the code is in no accepted form.
     """
     adapter = importlib.import_module(f"dlcheck.conformance.adapters.{component.form}")
     seeded = {"seed": seed} if component.form == "initializer" else {}

@@ -1,8 +1,6 @@
 """The process in which a target runs: it answers one case at a time until its pipe closes."""
 
-import os
 import sys
-import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
@@ -10,9 +8,7 @@ from typing import Any
 from dlcheck import registry
 from dlcheck.component import Case
 from dlcheck.conformance import targets, wire
-from dlcheck.conformance.oracle import Implementation, NotProvided
-
-_OWN = os.sep + os.path.join("dlcheck", "conformance") + os.sep
+from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Refused, raised
 
 
 def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None:
@@ -28,9 +24,9 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
         known = parameters(loaded) if callable(loaded) else None
         unknown = [name for name in request["fixed"] if known is not None and name not in known]
         if unknown:
-            raise TypeError(f"--set {unknown[0]}: the target accepts {', '.join(known or ()) or 'no keywords'}")
+            raise Refused(f"--set {unknown[0]}: the target accepts {', '.join(known or ()) or 'no keywords'}")
         adapted = targets.adapt(component, loaded, request["fixed"], request["device"], request["seed"])
-    except (targets.TargetNotFound, TypeError) as error:
+    except Refused as error:
         return connection.send_bytes(wire.encode({"refused": str(error)}))
     connection.send_bytes(wire.encode({"ready": adapted.name}))
     while (message := connection.recv_bytes()) is not None:
@@ -38,29 +34,14 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
 
 
 def _answer(adapted: Implementation, message: Mapping[str, Any]) -> dict[str, Any]:
-    from dlcheck.conformance.adapters.calling import TargetFailure
-
     try:
         seen = adapted.observe(Case(**message))
         return {"values": dict(seen.values), "facts": dict(seen.facts)}
-    except NotProvided as lack:
-        return {"not_provided": str(lack)}
-    except TargetFailure as failure:
-        return {"failure": str(failure)}
+    except Refused as wrong:
+        return {"refused": str(wrong)}
     except BaseException as error:
-        return {"failure": f"it raised {type(error).__name__}: {_first_line(error)}{_where(error)}"}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or "(no message)").splitlines()[0]
-
-
-def _where(error: BaseException) -> str:
-    """The target's own line in a traceback: the last frame outside this package and the libraries below the target."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _OWN not in frame.filename]
-    if not frames:
-        return ""
-    return f" (at {os.path.basename(frames[0].filename)}:{frames[0].lineno}: {frames[0].line})"
+        known = error if isinstance(error, (NotProvided, Misbehaviour)) else raised(error)
+        return {"not_provided" if isinstance(known, NotProvided) else "failure": str(known)}
 
 
 def main() -> None:

@@ -9,13 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from dlcheck.component import Component
-from dlcheck.conformance.oracle import NotProvided
-
-Array = NDArray[np.float64]
-
-
-class TargetFailure(Exception):
-    """A target did not do what every implementation must: it raised, returned a wrong thing, hung or crashed."""
+from dlcheck.conformance.implementation import Array, Misbehaviour, NotProvided, Refused
 
 
 def parameters(code: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
@@ -29,12 +23,18 @@ def parameters(code: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
     return None if takes_any and len(named) <= 1 else named
 
 
-def keywords(code: Callable[..., Any], component: Component, settings: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords to call code with, for the settings of a case.
+def keywords(
+    code: Callable[..., Any],
+    component: Component,
+    settings: Mapping[str, Any],
+    fixed: Mapping[str, Any],
+    positional: int = 0,
+) -> dict[str, Any]:
+    """The keywords to call code with, after some positional arguments, for the settings of a case.
 
     A setting at the model's default may be left out where the code does not know it; a parameter that the code
     requires and the case does not set gets the model's default; ``fixed`` ones are always passed. Raises NotProvided
-    for a setting that the code does not accept.
+    for a setting that the code does not accept, Refused for a parameter that nothing fills.
     """
     known = parameters(code)
     if known is None:
@@ -47,12 +47,18 @@ def keywords(code: Callable[..., Any], component: Component, settings: Mapping[s
         for name, p in known.items()
         if p.default is p.empty and name in component.settings and component.settings[name] is not None
     }
-    return required | {name: value for name, value in settings.items() if name in known} | dict(fixed)
+    given = required | {name: value for name, value in settings.items() if name in known} | dict(fixed)
+    open_ = [name for name, p in known.items() if p.default is p.empty and name not in given][positional:]
+    if open_:
+        raise Refused(
+            f"the target needs {' and '.join(open_)}, which {component.name} does not have: give it with --set"
+        )
+    return given
 
 
 def tensor(values: Array, dtype: str, layout: str, device: str) -> torch.Tensor:
     """A tensor of a dtype with the given values in memory of the given layout."""
-    made = torch.tensor(np.ascontiguousarray(values)).to(device)
+    made = torch.tensor(np.array(values, order="C")).to(device)
     made = made.to(getattr(torch, dtype)) if made.is_floating_point() else made
     if layout == "strided" and made.dim():
         gaps = torch.full((*made.shape[:-1], 2 * made.shape[-1]), -77, dtype=made.dtype, device=device)
@@ -80,17 +86,17 @@ def array(values: Array, dtype: str, layout: str) -> NDArray[Any]:
 
 
 def to_numpy(result: Any, what: str) -> Array:
-    """A result as a float64 array; raises TargetFailure where it is no floating-point tensor or array."""
+    """A result as a float64 array; raises Misbehaviour where it is no floating-point tensor or array."""
     if isinstance(result, torch.Tensor):
         if not result.is_floating_point():
-            raise TargetFailure(f"{what} has dtype {result.dtype}, expected a floating-point one")
+            raise Misbehaviour(f"{what} has dtype {result.dtype}, expected a floating-point one")
         return result.detach().to("cpu", torch.float64).numpy().copy()
     if isinstance(result, (np.ndarray, np.generic, float)) or hasattr(result, "__array__"):
         values = np.asarray(result)
         if values.dtype.kind == "f" or values.dtype.name == "bfloat16":
             return np.array(values, np.float64)
-        raise TargetFailure(f"{what} has dtype {values.dtype}, expected a floating-point one")
-    raise TargetFailure(f"{what} is a {type(result).__name__}, expected a tensor or an array")
+        raise Misbehaviour(f"{what} has dtype {values.dtype}, expected a floating-point one")
+    raise Misbehaviour(f"{what} is a {type(result).__name__}, expected a tensor or an array")
 
 
 def dtype_name(result: Any) -> str:

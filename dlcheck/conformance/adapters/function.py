@@ -9,8 +9,7 @@ import torch
 
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
-from dlcheck.conformance.adapters.calling import Array, TargetFailure
-from dlcheck.conformance.oracle import Implementation, NotProvided, Observation
+from dlcheck.conformance.implementation import Array, Implementation, Misbehaviour, NotProvided, Observation, Refused
 
 
 class TorchFunction(Implementation):
@@ -23,13 +22,14 @@ class TorchFunction(Implementation):
     def observe(self, case: Case) -> Observation:
         """Run one case; the gradients come from autograd."""
         tensors = {
-            name: calling.tensor(case.inputs[name], case.dtype, case.layout, self.device) for name in self.component.inputs
+            name: calling.tensor(case.inputs[name], case.dtype, case.layout, self.device)
+            for name in self.component.inputs
         }
         if case.run == "backward":
             tensors = {name: value.requires_grad_(value.is_floating_point()) for name, value in tensors.items()}
         output, leaves = self.call(case, tensors)
         if not isinstance(output, torch.Tensor):
-            raise TargetFailure(f"the output is a {type(output).__name__}, expected a torch.Tensor")
+            raise Misbehaviour(f"the output is a {type(output).__name__}, expected a torch.Tensor")
         values = {"output": calling.to_numpy(output, "the output")}
         if case.run == "backward":
             values = self._gradients(case, output, leaves)
@@ -38,21 +38,21 @@ class TorchFunction(Implementation):
 
     def call(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Any, dict[str, torch.Tensor]]:
         """The output, and the tensors whose gradients are asked for."""
-        settings = calling.keywords(self.code, self.component, case.settings, self.fixed)
+        settings = calling.keywords(self.code, self.component, case.settings, self.fixed, len(self.component.inputs))
         return self.code(*tensors.values(), **settings), tensors
 
     def _gradients(self, case: Case, output: torch.Tensor, leaves: dict[str, torch.Tensor]) -> dict[str, Array]:
         if not output.requires_grad:
-            raise TargetFailure("the output carries no gradient: autograd cannot reach the inputs")
+            raise Misbehaviour("the output carries no gradient: autograd cannot reach the inputs")
         upstream = case.inputs["grad_output"]
         if output.shape != upstream.shape:
-            raise TargetFailure(f"the output has shape {tuple(output.shape)}, expected {upstream.shape}")
+            raise Misbehaviour(f"the output has shape {tuple(output.shape)}, expected {upstream.shape}")
         grad_output = calling.tensor(upstream, calling.dtype_name(output), case.layout, self.device)
         wanted = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
         found = torch.autograd.grad(output, list(wanted.values()), grad_output, allow_unused=True)
         missing = [name for name, gradient in zip(wanted, found, strict=True) if gradient is None]
         if missing:
-            raise TargetFailure(f"no gradient reaches {' and '.join(missing)}")
+            raise Misbehaviour(f"no gradient reaches {' and '.join(missing)}")
         return {
             f"grad_{name}": calling.to_numpy(gradient, f"the gradient of {name}")
             for name, gradient in zip(wanted, found, strict=True)
@@ -71,7 +71,7 @@ class TorchModule(TorchFunction):
         held = dict(module.named_parameters())
         for name in others:
             if name not in held:
-                raise TargetFailure(f"the module has no parameter {name}")
+                raise Misbehaviour(f"the module has no parameter {name}")
             with torch.no_grad():
                 held[name].copy_(tensors[name].reshape(held[name].shape))
         return module(tensors[first]), {first: tensors[first], **{name: held[name] for name in others}}
@@ -89,7 +89,7 @@ class NumpyFunction(Implementation):
         if case.run == "backward":
             raise NotProvided("a NumPy function gives values only")
         arrays = {name: calling.array(case.inputs[name], case.dtype, case.layout) for name in self.component.inputs}
-        settings = calling.keywords(self.code, self.component, case.settings, self.fixed)
+        settings = calling.keywords(self.code, self.component, case.settings, self.fixed, len(self.component.inputs))
         output = calling.to_numpy(self.code(*arrays.values(), **settings), "the output")
         pure = all(np.array_equal(arrays[name], case.inputs[name], equal_nan=True) for name in arrays)
         return Observation({"output": output}, {"purity": pure})
@@ -125,7 +125,7 @@ class NumpyObject(Implementation):
 def _of(made: Any, name: str) -> Any:
     grads = getattr(made, "grads", {})
     if name not in grads:
-        raise TargetFailure(f"backward left no grads[{name!r}], only {sorted(grads)}")
+        raise Misbehaviour(f"backward left no grads[{name!r}], only {sorted(grads)}")
     return grads[name]
 
 
@@ -136,9 +136,9 @@ def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str
             return TorchModule(component, code, fixed, device)
         if hasattr(code, "forward") and hasattr(code, "backward"):
             return NumpyObject(component, code, fixed)
-        raise TypeError("a class must be a torch.nn.Module, or have forward and backward")
+        raise Refused("a class must be a torch.nn.Module, or have forward and backward")
     if not callable(code):
-        raise TypeError(f"a {type(code).__name__} cannot be called")
+        raise Refused(f"a {type(code).__name__} cannot be called")
     return PlainFunction(component, code, fixed, device)
 
 
@@ -161,7 +161,7 @@ class PlainFunction(Implementation):
     def _takes_arrays_only(self, case: Case) -> bool:
         """Whether it gives an array for arrays, and for tensors fails or gives nothing that carries a gradient."""
         arrays = [np.array(case.inputs[name], np.float64) for name in self.component.inputs]
-        settings = calling.keywords(self.code, self.component, case.settings, self.fixed)
+        settings = calling.keywords(self.code, self.component, case.settings, self.fixed, len(self.component.inputs))
         try:
             returned = self.code(*(values.copy() for values in arrays), **settings)
         except Exception:

@@ -9,21 +9,22 @@ import torch
 
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
-from dlcheck.conformance.adapters.calling import TargetFailure
-from dlcheck.conformance.oracle import Implementation, Observation
+from dlcheck.conformance.implementation import Implementation, Misbehaviour, Observation, Refused
 
 
 class Initializer(Implementation):
     """A function called with a tensor to fill (or, failing that, with an array)."""
 
-    def __init__(self, component: Component, code: Callable[..., Any], fixed: Mapping[str, Any], device: str, seed: int):
+    def __init__(
+        self, component: Component, code: Callable[..., Any], fixed: Mapping[str, Any], device: str, seed: int
+    ):
         self.component, self.code, self.fixed, self.device = component, code, fixed, device
         self.seeds = itertools.count(seed)
         self.name = getattr(code, "__name__", type(code).__name__)
 
     def observe(self, case: Case) -> Observation:
         """Fill as many tensors as the case asks for, from one stream."""
-        settings = calling.keywords(self.code, self.component, case.settings, self.fixed)
+        settings = calling.keywords(self.code, self.component, case.settings, self.fixed, 1)
         seed = next(self.seeds)
         first = self._filled(case, settings, case.inputs["draws"], seed)
         facts = {"dtype": calling.dtype_name(first[0]), **self._facts(case, settings, first, seed)}
@@ -39,9 +40,9 @@ class Initializer(Implementation):
         parameter = torch.nn.Parameter(made)
         returned = self.code(parameter, **settings)
         if returned is not parameter:
-            raise TargetFailure(f"it returned {_described(returned)}, expected the very tensor that it was given")
+            raise Misbehaviour(f"it returned {_described(returned)}, expected the very tensor that it was given")
         if not parameter.requires_grad:
-            raise TargetFailure("it switched requires_grad off")
+            raise Misbehaviour("it switched requires_grad off")
         return parameter
 
     def _facts(self, case: Case, settings: Mapping[str, Any], first: list[torch.Tensor], seed: int) -> dict[str, Any]:
@@ -62,5 +63,5 @@ def _described(returned: Any) -> str:
 def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:
     """The adapter that fits the code."""
     if not callable(code):
-        raise TypeError(f"a {type(code).__name__} cannot be called")
+        raise Refused(f"a {type(code).__name__} cannot be called")
     return Initializer(component, code, fixed, device, seed)

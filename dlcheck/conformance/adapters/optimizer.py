@@ -11,8 +11,7 @@ import torch
 
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
-from dlcheck.conformance.adapters.calling import Array, TargetFailure
-from dlcheck.conformance.oracle import Implementation, NotProvided, Observation
+from dlcheck.conformance.implementation import Array, Implementation, Misbehaviour, NotProvided, Observation, Refused
 
 
 class TorchOptimizer(Implementation):
@@ -51,7 +50,7 @@ class TorchOptimizer(Implementation):
         return Observation(values, {"dtype": calling.dtype_name(params[0]), "purity": pure})
 
     def _made(self, case: Case, params: list[torch.nn.Parameter]) -> Any:
-        settings = calling.keywords(self.code, self.component, case.settings, self.fixed)
+        settings = calling.keywords(self.code, self.component, case.settings, self.fixed, 1)
         groups: Any = params
         if "groups" in case.inputs:
             if inspect.isclass(self.code) and not issubclass(self.code, torch.optim.Optimizer):
@@ -111,9 +110,10 @@ class TorchOptimizer(Implementation):
 
         returned = optimizer.step(evaluated)
         if not calls:
-            raise TargetFailure("step(closure) did not call the closure")
-        if not isinstance(returned, (torch.Tensor, float)) or float(returned) != float(calls[-1]):
-            raise TargetFailure(f"step(closure) returned {returned!r}, expected the closure's loss")
+            raise Misbehaviour("step(closure) did not call the closure")
+        loss = returned.item() if isinstance(returned, torch.Tensor) else returned
+        if loss != calls[-1].item():
+            raise Misbehaviour(f"step(closure) returned {returned!r}, expected the closure's loss")
 
 
 _OPTAX_NAMES = {"lr": "learning_rate", "alpha": "decay"}
@@ -121,7 +121,7 @@ _OPTAX_NAMES = {"lr": "learning_rate", "alpha": "decay"}
 
 
 class PureOptimizer(Implementation):
-    """A pair ``init(params)``, ``update(grads, state, params)``, or a factory of one; optax transformations are such."""
+    """A pair ``init(params)``, ``update(grads, state, params)``, or a factory of one, as optax has."""
 
     def __init__(self, component: Component, code: Any, fixed: Mapping[str, Any]):
         self.component, self.code, self.fixed = component, code, fixed
@@ -158,7 +158,9 @@ class PureOptimizer(Implementation):
         state, history, pure = init(params), [], True
         for step in case.inputs["steps"]:
             if step.get("set") or step.get("closure") or step["grads"][index] is None:
-                raise NotProvided("a pure pair has no settings to change from outside, no closure and no missing gradient")
+                raise NotProvided(
+                    "a pure pair has no settings to change from outside, no closure and no missing gradient"
+                )
             state = copy.deepcopy(state) if step.get("reload") else state
             grads = _native(step["grads"][index], case)
             updates, state = update(grads, state, params)
@@ -183,7 +185,7 @@ def _pair(made: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return made.init, made.update
     if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):
         return made
-    raise TargetFailure(f"the factory returned a {type(made).__name__}, expected a pair of init and update")
+    raise Misbehaviour(f"the factory returned a {type(made).__name__}, expected a pair of init and update")
 
 
 def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str) -> Implementation:
@@ -191,9 +193,9 @@ def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str
     if isinstance(code, tuple) or (hasattr(code, "init") and hasattr(code, "update") and not inspect.isclass(code)):
         return PureOptimizer(component, code, fixed)
     if not callable(code):
-        raise TypeError(f"a {type(code).__name__} cannot be called, and has no init and update")
+        raise Refused(f"a {type(code).__name__} cannot be called, and has no init and update")
     if inspect.isclass(code) and not hasattr(code, "step"):
-        raise TypeError("a class must have step, as torch.optim.Optimizer has")
+        raise Refused("a class must have step, as torch.optim.Optimizer has")
     known = calling.parameters(code)
     if inspect.isclass(code) or known is None or next(iter(known), "") in ("params", "parameters"):
         return TorchOptimizer(component, code, fixed, device)

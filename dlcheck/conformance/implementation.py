@@ -1,0 +1,82 @@
+"""What an implementation is: code that runs cases, and says what it gave, what it lacks or how it misbehaved."""
+
+import os
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcheck.component import Case, Component
+
+Array = NDArray[np.float64]
+_OWN = os.sep + os.path.join("dlcheck", "conformance") + os.sep
+
+
+class NotProvided(Exception):
+    """An implementation lacks what a case asks for; its message says what."""
+
+
+class Refused(Exception):
+    """A wrong call, not a finding: a target that is not found, or in no accepted form; one sentence."""
+
+
+class Misbehaviour(Exception):
+    """What code did in place of answering: it raised, returned a wrong thing, hung or crashed; one sentence."""
+
+
+def raised(error: BaseException) -> NotProvided | Misbehaviour:
+    """What an exception of the code means: NotImplementedError says that something lacks, any other is wrong."""
+    lines = (str(error).strip() or "(no message)").splitlines()
+    if isinstance(error, NotImplementedError):
+        return NotProvided(lines[0])
+    return Misbehaviour(f"it raised {type(error).__name__}: {lines[0]}{_where(error)}")
+
+
+def _where(error: BaseException) -> str:
+    """The code's own line in the traceback: the first frame outside this package."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _OWN not in frame.filename]
+    return f" (at {os.path.basename(frames[0].filename)}:{frames[0].lineno}: {frames[0].line})" if frames else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one run of a case gave: values by output name, and facts about the run (dtype, purity, ...)."""
+
+    values: Mapping[str, Array]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Implementation:
+    """Code for a component, driven through cases; ``name`` is how reports call it."""
+
+    name: str
+    component: Component
+
+    def observe(self, case: Case) -> Observation:
+        """Run one case. Raises NotProvided where the code lacks what the case asks for, Misbehaviour where it fails."""
+        raise NotProvided(f"{self.name} is no implementation")
+
+    def forward(self, *inputs: Array, **settings: Any) -> Array:
+        """A function's output."""
+        named = dict(zip(self.component.inputs, inputs, strict=True))
+        return self.observe(Case("forward", named, settings)).values["output"]
+
+    def backward(self, grad_output: Array, *inputs: Array, **settings: Any) -> dict[str, Array]:
+        """The gradients of a function's inputs, by input name."""
+        named = dict(zip(self.component.inputs, inputs, strict=True)) | {"grad_output": grad_output}
+        values = self.observe(Case("backward", named, settings)).values
+        return {name.removeprefix("grad_"): value for name, value in values.items()}
+
+    def trajectory(
+        self, params: Sequence[Array], steps: Sequence[Mapping[str, Any]], **settings: Any
+    ) -> dict[str, Array]:
+        """An optimizer's parameters after each step: "param0" of shape (T, ...), "param1", ..."""
+        case = Case("trajectory", {"params": list(params), "steps": list(steps)}, settings)
+        return dict(self.observe(case).values)
+
+    def sample(self, shape: tuple[int, ...], draws: int = 1, **settings: Any) -> Array:
+        """An initializer's tensors, of shape (draws, *shape)."""
+        return self.observe(Case("sample", {"shape": shape, "draws": draws}, settings)).values["samples"]

@@ -1,0 +1,6 @@
+"""A file that fails when it is imported."""
+
+import numpy as np
+
+scale = np.sqrt(4.0)
+layer = undefined_layer(scale)  # noqa: F821
