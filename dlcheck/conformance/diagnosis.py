@@ -99,29 +99,40 @@ def determined(component: Component, survivors: Sequence[Options]) -> dict[str, 
 
 
 def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], options: Options) -> Diagnosis:
-    """Try every known mistake of the component, under the identified conventions first, then under others."""
+    """Try every known mistake of the component, under the identified conventions first, then under others.
+
+    Conventions that explain most checks are not doubted on more than one axis.
+    """
     component = trial.component
-    usable = [(check, case) for check in checks for case in check.cases]
-    places = [*failing, *(place for place in usable if place not in failing)]
+    places = _quickest_first(checks, failing)
     known = [fault for fault in registry.faults().values() if fault.component == component.name]
-
-    def matches(options: Options) -> list[Fault]:
-        return [f for f in known if _reproduces(trial, reference(component, options, f.id), places)]
-
-    for tried in _nearest_first(component, options):
-        if matching := matches(tried):
+    doubted = len(component.conventions) if 2 * len(failing) > len(checks) else 1
+    for tried in _nearest_first(component, options, doubted):
+        matching = [f for f in known if _reproduces(trial, reference(component, tried, f.id), places)]
+        if matching:
             others = tuple(fault for fault in known if fault not in matching)
             return Diagnosis(tuple(matching), tried, others, len(places))
     return Diagnosis((), options, tuple(known), len(places))
 
 
-def _nearest_first(component: Component, options: Options) -> Iterable[Options]:
-    """All combinations, those that differ from the given one on fewer axes first."""
+def _quickest_first(checks: Sequence[Check], failing: Sequence[Place]) -> list[Place]:
+    """A plain case, which rejects most mistakes, then the failing ones, then all others; short runs before long ones."""
+
+    def length(place: Place) -> int:
+        return len(place[1].inputs.get("steps", ()))
+
+    places = [(check, case) for check in checks for case in check.cases]
+    others = sorted((place for place in places[1:] if place not in failing), key=length)
+    return [*places[:1], *sorted(failing, key=length), *others]
+
+
+def _nearest_first(component: Component, options: Options, doubted: int) -> Iterable[Options]:
+    """The combinations that differ from the given one on so many axes at most, those on fewer first."""
 
     def distance(other: Options) -> int:
         return sum(other[axis] != name for axis, name in options.items())
 
-    return sorted(combinations(component), key=distance)
+    return sorted((other for other in combinations(component) if distance(other) <= doubted), key=distance)
 
 
 def _reproduces(trial: Trial, hypothesis: Reference, places: Iterable[Place]) -> bool:

@@ -77,7 +77,7 @@ def _cause(check: Check, failure: Comparison | str, diagnosis: Diagnosis | None)
         return diagnosis.matching[0].says
     if isinstance(failure, str):
         return failure
-    return failure.says or f"not as it should be: {check.says}"
+    return failure.says or f"this does not hold: {check.says}"
 
 
 def _diagnosed(diagnosis: Diagnosis | None) -> str:
