@@ -65,8 +65,9 @@ class Component:
 
     ``model`` is what an implementation is a drop-in for, ``inputs`` the names of its array arguments in order (a
     function's), ``settings`` its keywords with the model's defaults, ``operations`` the number of roundings that an
-    output of a case passes through, and ``construct`` the constructor's arguments that follow from the inputs of a
-    case (for an implementation that is a class).
+    output of a case passes through, ``magnitude`` the size of intermediate results that a right implementation may
+    round at (1 for a sigmoid written with tanh), and ``construct`` the constructor's arguments that follow from the
+    inputs of a case (for an implementation that is a class).
     """
 
     name: str
@@ -79,6 +80,7 @@ class Component:
     settings: Mapping[str, Any] = field(default_factory=dict)
     conventions: tuple[Convention, ...] = ()
     operations: Callable[["Case"], int] = lambda case: 8
+    magnitude: Callable[["Case"], float] = lambda case: 0.0
     construct: Callable[["Case"], Mapping[str, Any]] = lambda case: {}
 
 
@@ -106,7 +108,8 @@ class Check:
 
     ``cases`` are fixed inputs that separate conventions and faults, ``search`` is a Hypothesis strategy of further
     cases or None. ``observes`` is "values", or the name of a fact about the run that is compared in their place
-    ("dtype", "purity", "determinism", ...). ``severity`` is "advice" where a deviation harms no caller.
+    ("dtype", "purity", "determinism", ...). ``severity`` is "advice" where a deviation harms no caller: digits lost
+    that the component's magnitude accounts for, say, which only a check that advises looks at.
     """
 
     id: str

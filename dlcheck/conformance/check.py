@@ -105,8 +105,8 @@ def _run(trial: Trial, check: Check, hypothesis: Reference, seed: int, examples:
             lacks = str(lack)
             continue
         except Misbehaviour as misbehaviour:
-            failing = failing or (case, str(misbehaviour))
-            ran += 1
+            if check.observes == "values":
+                failing, ran = failing or (case, str(misbehaviour)), ran + 1
             continue
         ran, worst = ran + 1, max(worst, comparison.ratio)
         failing = failing or (None if comparison.agrees else (case, comparison))

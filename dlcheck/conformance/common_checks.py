@@ -21,7 +21,7 @@ _DTYPES = ("float64", "float32", "bfloat16")
 
 
 def all_checks(component: Component) -> tuple[Check, ...]:
-    """The fixed list of a component's checks: its family's, then the common ones, which look at the same cases."""
+    """The fixed list of a component's checks: the common ones, which look at the family's cases, then the family's."""
     own = registry.checks(component.name)
     family = registry.families()[component.name]
     cases = tuple(case for check in own for case in check.cases)
@@ -30,7 +30,8 @@ def all_checks(component: Component) -> tuple[Check, ...]:
         "dtype": cases + tuple(replace(case, dtype=dtype) for case in plain for dtype in _DTYPES),
         "purity": cases,
     }
-    return own + tuple(
+    common = tuple(
         Check(f"{family}.{component.name}.{fact}", _SAYS[fact], looked_at.get(fact, plain), observes=fact)
         for fact in _BY_FORM[component.form]
     )
+    return common + own

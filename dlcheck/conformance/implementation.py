@@ -13,6 +13,7 @@ from dlcheck.component import Case, Component
 
 Array = NDArray[np.float64]
 _OWN = os.sep + os.path.join("dlcheck", "conformance") + os.sep
+_ADAPTERS = _OWN + "adapters" + os.sep
 
 
 class NotProvided(Exception):
@@ -28,17 +29,20 @@ class Misbehaviour(Exception):
 
 
 def raised(error: BaseException) -> NotProvided | Misbehaviour:
-    """What an exception of the code means: NotImplementedError says that something lacks, any other is wrong."""
+    """What an exception of the code means: NotImplementedError says that something lacks, any other is wrong.
+
+    One that arose in this package's own lines is no finding, but ours to mend, and raised again; but in those of an
+    adapter, the code handed over something that cannot be driven.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames and _OWN in frames[-1].filename and _ADAPTERS not in frames[-1].filename:
+        raise error
     lines = (str(error).strip() or "(no message)").splitlines()
     if isinstance(error, NotImplementedError):
         return NotProvided(lines[0])
-    return Misbehaviour(f"it raised {type(error).__name__}: {lines[0]}{_where(error)}")
-
-
-def _where(error: BaseException) -> str:
-    """The code's own line in the traceback: the first frame outside this package."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _OWN not in frame.filename]
-    return f" (at {os.path.basename(frames[0].filename)}:{frames[0].lineno}: {frames[0].line})" if frames else ""
+    theirs = next((frame for frame in frames if _OWN not in frame.filename), None)
+    place = f" (at {os.path.basename(theirs.filename)}:{theirs.lineno}: {theirs.line})" if theirs else ""
+    return Misbehaviour(f"it raised {type(error).__name__}: {lines[0]}{place}")
 
 
 @dataclass(frozen=True, slots=True)

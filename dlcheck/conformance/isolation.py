@@ -54,7 +54,7 @@ class Isolated(Implementation):
         self._ready = False
 
     def _spawned(self, there: Connection) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "PYTHONWARNINGS": "ignore"}
         return subprocess.Popen(
             [sys.executable, "-m", "dlcheck.conformance.worker", str(there.fileno())],
             pass_fds=[there.fileno()],
@@ -121,6 +121,8 @@ class Isolated(Implementation):
             raise Misbehaviour(self._ended()) from error
         if "refused" in answer:
             raise Refused(answer["refused"])
+        if "broken" in answer:
+            raise RuntimeError(f"an adapter failed in the target's process:\n{answer['broken']}")
         return answer
 
     def _ended(self) -> str:

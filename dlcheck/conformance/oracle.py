@@ -22,13 +22,14 @@ def prepared(case: Case, settings: Mapping[str, Any] | None = None) -> Case:
         return _PREPARED[case]
 
     def held(value: Any) -> Any:
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        if isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f":
             return numerics.rounded(value, case.dtype)
         if isinstance(value, Mapping):
             return {key: held(inner) for key, inner in value.items()}
         return [held(inner) for inner in value] if isinstance(value, list) else value
 
-    made = replace(case, inputs=held(case.inputs), settings={**case.settings, **(settings or {})})
+    inputs = held({name: np.asarray(value) if type(value) is float else value for name, value in case.inputs.items()})
+    made = replace(case, inputs=inputs, settings={**case.settings, **(settings or {})})
     return made if settings else _PREPARED.setdefault(case, made)
 
 
@@ -44,12 +45,24 @@ def _group_settings(settings: Mapping[str, Any], group: Mapping[str, Any]) -> di
     return {**settings, **group}
 
 
+def _steps_before(steps: int, updates: int) -> int | None:
+    """What an update counts as the steps before it: None for those of its parameter's own state.
+
+    ``steps`` are all calls of step before this one, ``updates`` all updates of any parameter.
+    """
+    return None
+
+
 DRIVER: dict[str, Callable[..., Any]] = {
+    "steps_before": _steps_before,
     "reload_state": _reload_state,
     "outside_change": _outside_change,
     "group_settings": _group_settings,
 }
-"""What surrounds an optimizer's step; a fault may replace these like functions of the reference."""
+"""What surrounds an optimizer's step; a fault may replace these like functions of the reference.
+
+An optimizer whose ``step_count`` is "shared" counts the calls of step, not those in which a parameter had a gradient.
+"""
 
 
 class Reference(Implementation):
@@ -61,8 +74,9 @@ class Reference(Implementation):
         self._module = registry.module(registry.families()[component.name], "reference")
         chosen = map(self._option, self.options.items())
         self._keywords = {key: value for option in chosen for key, value in option.keywords.items()}
+        self.shares_count = self._keywords.get("step_count") == "shared"
         self._observed: WeakKeyDictionary[Case, Observation] = WeakKeyDictionary()
-        self._allowed: WeakKeyDictionary[Case, dict[str, Array]] = WeakKeyDictionary()
+        self._allowed: WeakKeyDictionary[Case, dict[bool, dict[str, Array]]] = WeakKeyDictionary()
 
     def _option(self, choice: tuple[str, str]) -> Option:
         axis, name = choice
@@ -94,19 +108,27 @@ class Reference(Implementation):
                 self._observed[case] = _RUNS[case.run](self, case)
         return self._observed[case]
 
-    def allowance(self, case: Case) -> dict[str, Array]:
-        """Error allowed in each of the values of this case; see ``numerics.allowance``."""
-        if case not in self._allowed:
-            self._allowed[case] = self._worked_out(case)
-        return self._allowed[case]
+    def allowance(self, case: Case, strict: bool = False) -> dict[str, Array]:
+        """Error allowed in each of the values of this case; see ``numerics.allowance``.
 
-    def _worked_out(self, case: Case) -> dict[str, Array]:
+        ``strict`` holds small values to their own size, not to the component's magnitude.
+        """
+        if strict not in self._allowed.setdefault(case, {}):
+            self._allowed[case][strict] = self._worked_out(case, strict)
+        return self._allowed[case][strict]
+
+    def _worked_out(self, case: Case, strict: bool) -> dict[str, Array]:
         def function(inputs: Any, settings: Any) -> Mapping[str, Array]:
             return _RUNS[case.run](self, replace(case, inputs=inputs, settings=settings)).values
 
         settings = {**self._settings_of(case), **case.settings}
         operations = self.component.operations(case)
-        sizes = _trajectory_magnitudes(case, self.observe(case).values) if case.run == "trajectory" else None
+        values = self.observe(case).values
+        if case.run == "trajectory":
+            sizes = _trajectory_magnitudes(case, values)
+        else:
+            least = 0.0 if strict else self.component.magnitude(case)
+            sizes = {name: np.fmax(np.abs(value), least) for name, value in values.items()}
         return numerics.allowance(function, case.inputs, settings, case.dtype, operations, sizes, case.exact)
 
     def _settings_of(self, case: Case) -> dict[str, Any]:
@@ -142,20 +164,24 @@ def _trajectory(reference: Reference, case: Case) -> Observation:
     name = reference.component.name
     step_function, reload_state = reference.required(name), reference.required("reload_state")
     change, join = reference.required("outside_change"), reference.required("group_settings")
+    before = reference.required("steps_before")
+    shared = reference.shares_count and before is _steps_before
     params = [np.array(param) for param in case.inputs["params"]]
     states: list[Any] = [None] * len(params)
     base = reference.keywords(name, case.settings)
     settings = [join(base, _group_of(case, index)) for index in range(len(params))]
     history: list[list[Array]] = [[] for _ in params]
-    pure = True
-    for step in case.inputs["steps"]:
+    pure, updates = True, 0
+    for steps, step in enumerate(case.inputs["steps"]):
         settings = [change(own, step.get("set", {})) for own in settings]
         states = [reload_state(state) for state in states] if step.get("reload") else states
         for index, grad in enumerate(step["grads"]):
             if grad is not None:
                 given = np.array(grad)
-                params[index], states[index] = step_function(params[index], given, states[index], **settings[index])
-                pure = pure and np.array_equal(given, grad, equal_nan=True)
+                count = steps if shared else before(steps, updates)
+                counted = settings[index] if count is None else {**settings[index], "steps_before": count}
+                params[index], states[index] = step_function(params[index], given, states[index], **counted)
+                pure, updates = pure and np.array_equal(given, grad, equal_nan=True), updates + 1
             history[index].append(np.array(params[index]))
     values = {f"param{index}": np.stack(past) for index, past in enumerate(history)}
     return Observation(values, {"dtype": case.dtype, "purity": pure})

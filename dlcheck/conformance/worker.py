@@ -1,6 +1,7 @@
 """The process in which a target runs: it answers one case at a time until its pipe closes."""
 
 import sys
+import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
@@ -40,8 +41,15 @@ def _answer(adapted: Implementation, message: Mapping[str, Any]) -> dict[str, An
     except Refused as wrong:
         return {"refused": str(wrong)}
     except BaseException as error:
+        return _said(error)
+
+
+def _said(error: BaseException) -> dict[str, Any]:
+    try:
         known = error if isinstance(error, (NotProvided, Misbehaviour)) else raised(error)
-        return {"not_provided" if isinstance(known, NotProvided) else "failure": str(known)}
+    except BaseException:
+        return {"broken": traceback.format_exc()}
+    return {"not_provided" if isinstance(known, NotProvided) else "failure": str(known)}
 
 
 def main() -> None:

@@ -273,6 +273,8 @@ _TABLE = (
             lambda c: adam(c, corrections=lambda b1, b2, t: (1 - b1 ** (t + 1), 1 - b2 ** (t + 1)))),
     _faults(_ADAMS, "counts-twice", "the step count rises by two a step", EARLY, "t = t + 1, once a step",
             lambda c: adam(c, count=lambda steps: steps + 2)),
+    _faults(_ADAMS, "counts-updates", "the step count rises with every parameter", EARLY, "t = t + 1, once a step",
+            lambda c: {"steps_before": lambda steps, updates: updates}),
     _faults(_ADAMS, "correction-stored", "the corrected mean is stored in place of the mean", TOO_FAR,
             "m stays as it is; only the step uses m / (1 - beta1^t)",
             lambda c: adam(c, stored=lambda m, v, top, c1: (m / c1, v, top))),

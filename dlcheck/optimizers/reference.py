@@ -312,9 +312,13 @@ def _adam_direction(
     return mean / correction1 / root, {"step": step, "mean": mean, "square": square, "largest": largest}
 
 
-def _adam_start(param: Array) -> State:
+def _adam_start(param: Array, **others: Any) -> State:
     zero = np.zeros_like(param)
-    return {"step": 0, "mean": zero, "square": zero, "largest": zero}
+    return {"step": 0, "mean": zero, "square": zero, "largest": zero, **others}
+
+
+def _counted(state: State, steps_before: int | None) -> State:
+    return state if steps_before is None else {**state, "step": steps_before}
 
 
 def adam(
@@ -332,6 +336,7 @@ def adam(
     bias_correction: bool = True,
     amsgrad_max: Literal["raw", "corrected", "uncorrected"] = "raw",
     decoupled_weight_decay: bool = False,
+    steps_before: int | None = None,
 ) -> tuple[Array, State]:
     """One step of Adam, with AMSGrad's maximum on demand.
 
@@ -342,7 +347,8 @@ def adam(
     Conventions: ``epsilon="hat"`` adds eps to sqrt(v_t) before the correction, "inside_sqrt" to v_t / (1 - b2^t);
     ``bias_correction=False`` leaves both corrections out; ``amsgrad_max="corrected"`` takes the maximum of
     v_t / (1 - b2^t), "uncorrected" goes without corrections under AMSGrad; ``decoupled_weight_decay`` takes
-    lr weight_decay p off p and leaves g alone.
+    lr weight_decay p off p and leaves g alone; ``steps_before`` is t - 1 where one count of steps serves all
+    parameters, else the state counts the steps in which this one had a gradient.
     Raises: ValueError for settings out of range or a gradient of another shape.
     Source: Kingma, Ba 2015 (arXiv 1412.6980), algorithm 1 (eps-hat: end of section 2); Reddi, Kale, Kumar 2018,
     algorithm 2; the notes 001, section 8.7.
@@ -351,9 +357,8 @@ def adam(
     _require_at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
     _require_betas(betas)
     descent, start = descent_and_start(param, grad, lr, weight_decay, decoupled_weight_decay, maximize)
-    direction, state = _adam_direction(
-        descent, state or _adam_start(param), betas, eps, amsgrad, epsilon, bias_correction, amsgrad_max
-    )
+    state = _counted(state or _adam_start(param), steps_before)
+    direction, state = _adam_direction(descent, state, betas, eps, amsgrad, epsilon, bias_correction, amsgrad_max)
     return start - lr * direction, state
 
 
@@ -372,6 +377,7 @@ def adamw(
     bias_correction: bool = True,
     decay_scale: Literal["lr", "schedule"] = "lr",
     decay_order: Literal["old", "updated"] = "old",
+    steps_before: int | None = None,
 ) -> tuple[Array, State]:
     """One step of AdamW: Adam whose weight decay does not pass through the averages.
 
@@ -379,14 +385,14 @@ def adamw(
 
     Shapes: param, grad and all averages have one and the same shape.
     Conventions: ``decay_scale="schedule"`` scales the decay by lr_t / lr_1 in place of lr_t; ``decay_order="updated"``
-    shrinks the weights after Adam's step; ``epsilon`` and ``bias_correction`` as ``adam``.
+    shrinks the weights after Adam's step; ``epsilon``, ``bias_correction`` and ``steps_before`` as ``adam``.
     Raises: ValueError for settings out of range or a gradient of another shape.
     Source: Loshchilov, Hutter 2019 (arXiv 1711.05101), algorithm 2.
     """
     _require_same_shape(param, grad)
     _require_at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
     _require_betas(betas)
-    state = state or {**_adam_start(param), "first_lr": lr}
+    state = _counted(state or _adam_start(param, first_lr=lr), steps_before)
     rate = lr / state["first_lr"] if decay_scale == "schedule" else lr
     direction, moments = _adam_direction(
         -grad if maximize else grad, state, betas, eps, amsgrad, epsilon, bias_correction, "raw"

@@ -123,6 +123,14 @@ _AMSGRAD_MAX = Convention(
     ),
     (_AMSGRAD,),
 )
+_STEP_COUNT = Convention(
+    "step_count",
+    "What t counts, for a parameter that has no gradient in some steps",
+    (
+        Option("own", "the steps in which the parameter had a gradient", {"step_count": "own"}, ("PyTorch",)),
+        Option("shared", "all steps, one count for all parameters", {"step_count": "shared"}, ("Keras", "optax")),
+    ),
+)
 _ADAM_EPS = _default("eps", (1e-8, ("PyTorch", "optax", "MXNet", "MLX")), (1e-7, ("Keras",)))
 _ADAMW_DECAY = Convention(
     "weight_decay",
@@ -360,6 +368,7 @@ COMPONENTS = (
             ),
             _BIAS_CORRECTION,
             _AMSGRAD_MAX,
+            _STEP_COUNT,
             _ADAM_EPS,
         ),
     ),
@@ -375,6 +384,7 @@ COMPONENTS = (
             _ADAM_EPSILON,
             _ADAMW_DECAY,
             _BIAS_CORRECTION,
+            _STEP_COUNT,
             _default("weight_decay", (1e-2, ("PyTorch", "candle")), (4e-3, ("Keras",)), (1e-4, ("optax",))),
             _ADAM_EPS,
         ),

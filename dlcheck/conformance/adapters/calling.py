@@ -29,12 +29,14 @@ def keywords(
     settings: Mapping[str, Any],
     fixed: Mapping[str, Any],
     positional: int = 0,
+    derived: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The keywords to call code with, after some positional arguments, for the settings of a case.
 
     A setting at the model's default may be left out where the code does not know it; a parameter that the code
-    requires and the case does not set gets the model's default; ``fixed`` ones are always passed. Raises NotProvided
-    for a setting that the code does not accept, Refused for a parameter that nothing fills.
+    requires and the case does not set gets what is ``derived`` from the case's inputs, or the model's default;
+    ``fixed`` ones are always passed. Raises NotProvided for a setting that the code does not accept, Refused for a
+    parameter that nothing fills.
     """
     known = parameters(code)
     if known is None:
@@ -42,17 +44,14 @@ def keywords(
     for name, value in settings.items():
         if name not in known and value != component.settings.get(name, NotProvided):
             raise NotProvided(f"it does not accept {name}")
-    required = {
-        name: component.settings[name]
-        for name, p in known.items()
-        if p.default is p.empty and name in component.settings and component.settings[name] is not None
-    }
-    given = required | {name: value for name, value in settings.items() if name in known} | dict(fixed)
-    open_ = [name for name, p in known.items() if p.default is p.empty and name not in given][positional:]
-    if open_:
-        raise Refused(
-            f"the target needs {' and '.join(open_)}, which {component.name} does not have: give it with --set"
-        )
+    defaults = {name: value for name, value in component.settings.items() if value is not None} | dict(derived or {})
+    needed = [name for name, p in known.items() if p.default is p.empty]
+    given = {name: defaults[name] for name in needed if name in defaults}
+    given |= {name: value for name, value in settings.items() if name in known} | dict(fixed)
+    missing = [name for name in needed if name not in given][positional:]
+    if missing:
+        words = " and ".join(missing)
+        raise Refused(f"the target needs {words}, which {component.name} does not have: give it with --set")
     return given
 
 

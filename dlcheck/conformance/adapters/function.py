@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,6 +10,27 @@ import torch
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
 from dlcheck.conformance.implementation import Array, Implementation, Misbehaviour, NotProvided, Observation, Refused
+
+
+class _Called(Protocol):
+    component: Component
+    code: Callable[..., Any]
+    fixed: Mapping[str, Any]
+
+
+def _keywords(called: _Called, case: Case) -> dict[str, Any]:
+    """The keywords of a function, which gets the component's inputs as positional arguments."""
+    component = called.component
+    count, derived = len(component.inputs), component.construct(case)
+    return calling.keywords(called.code, component, case.settings, called.fixed, count, derived)
+
+
+def _constructor_keywords(called: _Called, case: Case) -> dict[str, Any]:
+    """The keywords of a class: settings, and what follows from the shapes of the inputs."""
+    component, accepted = called.component, calling.parameters(called.code) or {}
+    derived = component.construct(case)
+    shapes = {name: value for name, value in derived.items() if name in accepted and name not in component.settings}
+    return calling.keywords(called.code, component, {**shapes, **case.settings}, called.fixed, derived=derived)
 
 
 class TorchFunction(Implementation):
@@ -38,7 +59,7 @@ class TorchFunction(Implementation):
 
     def call(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Any, dict[str, torch.Tensor]]:
         """The output, and the tensors whose gradients are asked for."""
-        settings = calling.keywords(self.code, self.component, case.settings, self.fixed, len(self.component.inputs))
+        settings = _keywords(self, case)
         return self.code(*tensors.values(), **settings), tensors
 
     def _gradients(self, case: Case, output: torch.Tensor, leaves: dict[str, torch.Tensor]) -> dict[str, Array]:
@@ -64,8 +85,7 @@ class TorchModule(TorchFunction):
 
     def call(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Any, dict[str, torch.Tensor]]:
         """Build the module with the case's settings, put the parameters in, and call it."""
-        arguments = {**self.component.construct(case), **case.settings}
-        module = self.code(**calling.keywords(self.code, self.component, arguments, self.fixed))
+        module = self.code(**_constructor_keywords(self, case))
         first, *others = self.component.inputs
         module = module.to(self.device, getattr(torch, case.dtype))
         held = dict(module.named_parameters())
@@ -89,7 +109,7 @@ class NumpyFunction(Implementation):
         if case.run == "backward":
             raise NotProvided("a NumPy function gives values only")
         arrays = {name: calling.array(case.inputs[name], case.dtype, case.layout) for name in self.component.inputs}
-        settings = calling.keywords(self.code, self.component, case.settings, self.fixed, len(self.component.inputs))
+        settings = _keywords(self, case)
         output = calling.to_numpy(self.code(*arrays.values(), **settings), "the output")
         pure = all(np.array_equal(arrays[name], case.inputs[name], equal_nan=True) for name in arrays)
         return Observation({"output": output}, {"purity": pure})
@@ -104,9 +124,7 @@ class NumpyObject(Implementation):
 
     def observe(self, case: Case) -> Observation:
         """Run one case on a fresh object."""
-        accepted = calling.parameters(self.code) or {}
-        built = {name: value for name, value in self.component.construct(case).items() if name in accepted}
-        made = self.code(**calling.keywords(self.code, self.component, {**built, **case.settings}, self.fixed))
+        made = self.code(**_constructor_keywords(self, case))
         arrays = {name: calling.array(case.inputs[name], case.dtype, case.layout) for name in self.component.inputs}
         first, *others = arrays
         held = [name for name in others if hasattr(made, name)]
@@ -161,7 +179,7 @@ class PlainFunction(Implementation):
     def _takes_arrays_only(self, case: Case) -> bool:
         """Whether it gives an array for arrays, and for tensors fails or gives nothing that carries a gradient."""
         arrays = [np.array(case.inputs[name], np.float64) for name in self.component.inputs]
-        settings = calling.keywords(self.code, self.component, case.settings, self.fixed, len(self.component.inputs))
+        settings = _keywords(self, case)
         try:
             returned = self.code(*(values.copy() for values in arrays), **settings)
         except Exception:
