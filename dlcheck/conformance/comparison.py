@@ -101,8 +101,14 @@ class Trial:
         seen = self.seen(case)
         if check.observes != "values":
             return self._compare_facts(hypothesis, check.observes, case, seen)
-        if case.run == "sample":
-            return _compare_samples(self.component, hypothesis, self.case(case), seen.values["samples"])
+        with np.errstate(all="ignore"):
+            if case.run == "sample":
+                return _compare_samples(self.component, hypothesis, self.case(case), seen.values["samples"])
+            return self._compare_arrays(hypothesis, check, case, seen, quick)
+
+    def _compare_arrays(
+        self, hypothesis: Reference, check: Check, case: Case, seen: Observation, quick: bool
+    ) -> Comparison:
         expected = self.expected(hypothesis, case)
         rough = _compare_values(expected.values, seen.values, case.dtype, self._roundings(expected.values, case))
         if rough.agrees or rough.says:
@@ -141,22 +147,21 @@ def _compare_values(
     missing = [name for name in expected if name not in seen]
     if missing:
         return Comparison(math.inf, missing[0], says=f"there is no {missing[0]}")
-    parts = [_compare_arrays(name, right, seen[name], dtype, allowed[name]) for name, right in expected.items()]
+    parts = [_compared(name, right, seen[name], dtype, allowed[name]) for name, right in expected.items()]
     return max(parts, key=lambda part: part.ratio, default=Comparison(0.0))
 
 
-def _compare_arrays(name: str, expected: Array, got: Array, dtype: str, allowed: Array) -> Comparison:
+def _compared(name: str, expected: Array, got: Array, dtype: str, allowed: Array) -> Comparison:
     if expected.shape != got.shape:
         return Comparison(math.inf, name, says=f"{name} has shape {got.shape}, expected {expected.shape}")
     if not expected.size:
         return Comparison(0.0, name)
-    with np.errstate(all="ignore"):
-        ratios = np.abs(got - expected) / allowed
-        equal = (got == expected) | (np.isnan(got) & np.isnan(expected))
-        # a result beyond the largest number of the dtype may overflow, one that may be reached by its error too
-        over = np.isinf(got) & np.isinf(numerics.rounded(expected + np.copysign(allowed, expected), dtype))
-        ratios = np.where(equal | (over & (np.sign(got) == np.sign(expected))), 0.0, ratios)
-        ratios = np.where(np.isnan(ratios), np.inf, ratios)
+    ratios = np.abs(got - expected) / allowed
+    equal = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    # a result beyond the largest number of the dtype may overflow, one that may be reached by its error too
+    over = np.isinf(got) & np.isinf(numerics.rounded(expected + np.copysign(allowed, expected), dtype))
+    ratios = np.where(equal | (over & (np.sign(got) == np.sign(expected))), 0.0, ratios)
+    ratios = np.where(np.isnan(ratios), np.inf, ratios)
     wrong = np.argwhere(ratios > 1)
     # the first wrong number, not the worst: where it first breaks tells more than where it is largest
     index = (

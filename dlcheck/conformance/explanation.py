@@ -116,8 +116,8 @@ def _pattern(trial: Trial, case: Case) -> str:
     start = np.asarray(trial.case(case).inputs["params"][0])[None]
     if seen.shape != expected.shape or not start.size:
         return ""
-    steps = [np.diff(np.concatenate([start, path]), axis=0).reshape(len(path), -1)[:, 0] for path in (seen, expected)]
     with np.errstate(all="ignore"):
+        steps = [np.diff(np.concatenate([start, way]), axis=0).reshape(len(way), -1)[:, 0] for way in (seen, expected)]
         ratios = steps[0] / steps[1]
     times = [t for t in (1, 2, 3, 6, 12, 30, 100, 300) if t <= len(ratios)]
     return "step taken / step expected: " + "  ".join(f"t={t}: {ratios[t - 1]:.4g}" for t in times)

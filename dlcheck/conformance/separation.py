@@ -18,6 +18,11 @@ REQUIRED_OF_LAWS = 2.0
 """For laws, which are compared by tests: times the false-alarm rate's logarithm, so that 1e-9 becomes 1e-18."""
 
 
+def required(component: Component) -> float:
+    """What two hypotheses about a component must differ by."""
+    return REQUIRED_OF_LAWS if component.form == "initializer" else REQUIRED
+
+
 @dataclass(frozen=True, slots=True)
 class Separation:
     """Two hypotheses, by name, and the largest difference over allowed difference in any fixed case."""
@@ -28,7 +33,7 @@ class Separation:
 
     def suffices(self, component: Component) -> bool:
         """Whether that is enough to tell them apart safely."""
-        return self.ratio >= (REQUIRED_OF_LAWS if component.form == "initializer" else REQUIRED)
+        return self.ratio >= required(component)
 
 
 def separations(component: Component) -> Iterator[Separation]:
@@ -57,6 +62,6 @@ def _ratio(component: Component, hypothesis: Reference, trial: Trial) -> float:
                 largest = max(largest, trial.compare(hypothesis, check, case, quick=True).ratio)
             except NotProvided:
                 continue
-            if largest >= REQUIRED:
+            if largest >= required(component):
                 return largest
     return largest

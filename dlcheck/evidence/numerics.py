@@ -113,9 +113,10 @@ def allowance(
         values = function(inputs, settings)
         spread = {name: np.zeros_like(value) for name, value in values.items()}
         for signs in () if exact else _sign_patterns(_count(inputs) + _count(settings)):
-            moved = function(_moved(inputs, u, signs), _moved(settings, u, signs))
+            # twice as far and half of what comes of it: in float64 itself 1 + u is 1
+            moved = function(_moved(inputs, 2 * u, signs), _moved(settings, 2 * u, signs))
             for name, value in values.items():
-                distance = np.abs(moved[name] - value)
+                distance = np.abs(moved[name] - value) / 2
                 spread[name] = np.fmax(spread[name], np.where(np.isfinite(distance), distance, 0.0))
         sizes = {name: np.abs(value) for name, value in values.items()} if magnitudes is None else magnitudes
         return {name: operations * spread[name] + roundings(size, dtype, operations) for name, size in sizes.items()}

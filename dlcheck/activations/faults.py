@@ -1,0 +1,260 @@
+"""The known mistakes in activation functions, gradients as autograd gives them: here those of one input."""
+
+from typing import Any
+
+import numpy as np
+
+from dlcheck.activations import reference
+from dlcheck.activations.learned_faults import MAXOUT, PRELU
+from dlcheck.activations.mistakes import (
+    NAN,
+    NO_LEARNING,
+    OTHER_FUNCTION,
+    Array,
+    Gradients,
+    Replaces,
+    Sloped,
+    derivative_of_maximum,
+    elementwise,
+    upstream_ignored,
+    wrong_derivative,
+)
+from dlcheck.activations.softmax_faults import LOG_SOFTMAX, SOFTMAX
+from dlcheck.component import Fault
+
+MLPACK_DERIVATIVES = "https://github.com/mlpack/mlpack/issues/3478"
+
+
+# --- sigmoid and tanh ------------------------------------------------------------------------------------------------
+
+
+def _ratio(x: Array) -> Array:
+    return np.exp(x) / (1 + np.exp(x))
+
+
+def _ratio_derivative(x: Array) -> Array:
+    e = np.exp(x)
+    return e * (1 / (1 + e) - e / (1 + e) / (1 + e))
+
+
+def _sigmoid(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
+    return Fault(id, "sigmoid", says, effect, fix, replaces, happened)
+
+
+def _hard(slope: float) -> Replaces:
+    return elementwise("sigmoid", lambda x: np.clip(slope * x + 0.5, 0, 1), lambda x: slope * (np.abs(x) < 0.5 / slope))
+
+
+SIGMOID = (
+    _sigmoid(
+        "sigmoid-exp-overflow-nan", "exp(x) / (1 + exp(x)) overflows", NAN, "1 / (1 + exp(-x))",
+        elementwise("sigmoid", _ratio, _ratio_derivative),
+        "https://github.com/clab/dynet/issues/1525", "https://github.com/NervanaSystems/ngraph/pull/3118",
+    ),
+    _sigmoid(
+        "sigmoid-gradient-overflow-nan", "exp(-x) / (1 + exp(-x))^2 overflows", NAN, "s (1 - s)",
+        wrong_derivative("sigmoid", lambda x: np.exp(-x) / (1 + np.exp(-x)) ** 2),
+    ),
+    _sigmoid(
+        "sigmoid-derivative-of-output", "the derivative is taken at the output", NO_LEARNING,
+        "s (1 - s) with s = sigmoid(x)",
+        wrong_derivative("sigmoid", lambda x: reference.sigmoid_derivative(reference.sigmoid(x))), MLPACK_DERIVATIVES,
+    ),
+    _sigmoid(
+        "sigmoid-derivative-at-input", "x (1 - x) is taken of the input", NO_LEARNING, "s (1 - s) with s = sigmoid(x)",
+        wrong_derivative("sigmoid", lambda x: x * (1 - x)), MLPACK_DERIVATIVES,
+    ),
+    _sigmoid(
+        "sigmoid-sign", "the exponent's sign is wrong: 1 / (1 + exp(x))", OTHER_FUNCTION, "1 / (1 + exp(-x))",
+        elementwise("sigmoid", lambda x: 1 / (1 + np.exp(x)), lambda x: -np.exp(x) / (1 + np.exp(x)) ** 2),
+    ),
+    _sigmoid(
+        "sigmoid-tanh-without-half", "(1 + tanh(x)) / 2 lacks the half inside", OTHER_FUNCTION, "(1 + tanh(x / 2)) / 2",
+        elementwise("sigmoid", lambda x: reference.sigmoid(2 * x), lambda x: 2 * reference.sigmoid_derivative(2 * x)),
+    ),
+    _sigmoid(
+        "sigmoid-hard-sixth", "it is the hard sigmoid relu6(x + 3) / 6", OTHER_FUNCTION, "1 / (1 + exp(-x))",
+        _hard(1 / 6)
+    ),
+    _sigmoid(
+        "sigmoid-hard-fifth", "it is the hard sigmoid clip(x / 5 + 1/2)", OTHER_FUNCTION, "1 / (1 + exp(-x))",
+        _hard(0.2)
+    ),
+    _sigmoid(
+        "sigmoid-clipped", "the output is clipped to [1e-7, 1 - 1e-7]", "Confident wrong outputs get no gradient.",
+        "1 / (1 + exp(-x)); keep logits for the loss", elementwise(
+            "sigmoid", lambda x: np.clip(reference.sigmoid(x), 1e-7, 1 - 1e-7),
+            lambda x: reference.sigmoid_derivative(x) * (np.abs(reference.sigmoid(x) - 0.5) <= 0.5 - 1e-7),
+        ),
+    ),
+    upstream_ignored("sigmoid"),
+)  # fmt: skip
+
+
+def _tanh_ratio(x: Array) -> Array:
+    return (np.exp(2 * x) - 1) / (np.exp(2 * x) + 1)
+
+
+def _tanh_ratio_derivative(x: Array) -> Array:
+    e = np.exp(2 * x)
+    return 2 * e * (1 / (e + 1) - (e - 1) / (e + 1) / (e + 1))
+
+
+def _tanh_pair(x: Array) -> Array:
+    return (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))
+
+
+def _tanh_pair_derivative(x: Array) -> Array:
+    e, i = np.exp(x), np.exp(-x)
+    numerator, denominator = 1 / (e + i), -(e - i) / (e + i) / (e + i)
+    return numerator * (e + i) + denominator * (e - i)
+
+
+def _tanh(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
+    return Fault(id, "tanh", says, effect, fix, replaces, happened)
+
+
+TANH = (
+    _tanh(
+        "tanh-exp-ratio-overflow", "(exp(2x) - 1) / (exp(2x) + 1) overflows", NAN, "use exp(-2|x|) and the sign of x",
+        elementwise("tanh", _tanh_ratio, _tanh_ratio_derivative),
+        "https://github.com/ROCm/triton/pull/900", "https://github.com/karpathy/micrograd/pull/74",
+    ),
+    _tanh(
+        "tanh-exp-pair-overflow", "(e^x - e^-x) / (e^x + e^-x) overflows", NAN, "use exp(-2|x|) and the sign of x",
+        elementwise("tanh", _tanh_pair, _tanh_pair_derivative),
+    ),
+    _tanh(
+        "tanh-sigmoid-without-two", "2 sigmoid(x) - 1 lacks the 2 inside", OTHER_FUNCTION, "2 sigmoid(2x) - 1",
+        elementwise("tanh", lambda x: 2 * reference.sigmoid(x) - 1, lambda x: 2 * reference.sigmoid_derivative(x)),
+    ),
+    _tanh(
+        "tanh-derivative-of-output", "the derivative is taken at the output", NO_LEARNING, "1 - t^2 with t = tanh(x)",
+        wrong_derivative("tanh", lambda x: reference.tanh_derivative(reference.tanh(x))), MLPACK_DERIVATIVES,
+    ),
+    _tanh(
+        "tanh-derivative-at-input", "1 - x^2 is taken of the input", NO_LEARNING, "1 - t^2 with t = tanh(x)",
+        wrong_derivative("tanh", lambda x: 1 - x**2), MLPACK_DERIVATIVES,
+    ),
+    _tanh(
+        "tanh-derivative-unsquared", "the derivative is 1 - tanh(x), not squared", NO_LEARNING,
+        "1 - t^2 with t = tanh(x)",
+        wrong_derivative("tanh", lambda x: 1 - np.tanh(x)),
+    ),
+    _tanh(
+        "tanh-hard", "it is the hard tanh clip(x, -1, 1)", OTHER_FUNCTION, "(e^x - e^-x) / (e^x + e^-x)",
+        elementwise("tanh", lambda x: np.clip(x, -1, 1), lambda x: 1.0 * (np.abs(x) < 1)),
+    ),
+    _tanh(
+        "tanh-scaled", "it is the scaled 1.7159 tanh(2x/3)", OTHER_FUNCTION, "tanh(x)",
+        elementwise(
+            "tanh", lambda x: 1.7159 * np.tanh(x * 2 / 3),
+            lambda x: 1.7159 * 2 / 3 * reference.tanh_derivative(x * 2 / 3)
+        ),
+    ),
+    upstream_ignored("tanh"),
+)  # fmt: skip
+
+
+# --- rectifiers ------------------------------------------------------------------------------------------------------
+
+
+def _relu(id: str, says: str, effect: str, fix: str, replaces: Replaces) -> Fault:
+    return Fault(id, "relu", says, effect, fix, replaces)
+
+
+RELU = (
+    _relu(
+        "relu-gradient-one-everywhere", "the gradient passes where the unit is off", NO_LEARNING, "grad * (x > 0)",
+        wrong_derivative("relu", np.ones_like),
+    ),
+    _relu(
+        "relu-masks-upstream", "the sign of the upstream gradient decides", NO_LEARNING, "grad * (x > 0), not grad > 0",
+        {"relu_backward": lambda grad_output, x, **_: {"x": np.maximum(grad_output, 0)}},
+    ),
+    _relu(
+        "relu-gradient-by-value", "the gradient is multiplied by the value",
+        NO_LEARNING, "grad * (x > 0), not grad * max(x, 0)",
+        wrong_derivative("relu", reference.relu),
+    ),
+    _relu(
+        "relu-absolute-value", "it is the absolute value", OTHER_FUNCTION, "max(0, x)",
+        elementwise("relu", np.abs, np.sign),
+    ),
+    _relu(
+        "relu-minimum", "min stands in place of max", OTHER_FUNCTION, "max(0, x)",
+        elementwise("relu", lambda x: np.minimum(x, 0), lambda x: 1.0 * (x < 0)),
+    ),
+    _relu(
+        "relu-clipped-at-six", "it is clipped at 6 (relu6)", "Large activations saturate and get no gradient.",
+        "max(0, x)",
+        elementwise("relu", lambda x: np.clip(x, 0, 6), lambda x: 1.0 * ((x > 0) & (x < 6))),
+    ),
+    _relu(
+        "relu-leaky", "it leaks: 0.01 x left of zero", OTHER_FUNCTION, "max(0, x)",
+        elementwise("relu", reference.leaky_relu, reference.leaky_relu_derivative),
+    ),
+    _relu(
+        "relu-softplus", "it is softplus log(1 + exp(x))", OTHER_FUNCTION, "max(0, x)",
+        elementwise("relu", lambda x: np.logaddexp(0, x), reference.sigmoid),
+    ),
+    upstream_ignored("relu"),
+)  # fmt: skip
+
+
+def _leaky(
+    id: str, says: str, effect: str, fix: str, function: Sloped, derivative: Sloped, forward: bool = True
+) -> Fault:
+    """Another function of x and the slope in the place of leaky_relu, or only in that of its derivative."""
+
+    def mistaken(x: Array, negative_slope: float = 0.01) -> Array:
+        return function(x, negative_slope)
+
+    def backward(grad_output: Array, x: Array, negative_slope: float = 0.01, **_: Any) -> Gradients:
+        return {"x": grad_output * derivative(x, negative_slope)}
+
+    replaces: Replaces = {"leaky_relu_backward": backward}
+    return Fault(id, "leaky_relu", says, effect, fix, {"leaky_relu": mistaken, **replaces} if forward else replaces)
+
+
+LEAKY_RELU = (
+    _leaky(
+        "leaky-relu-slope-right-of-zero", "the slope is on the side of positive x", OTHER_FUNCTION, "a x where x <= 0",
+        lambda x, a: np.where(x > 0, a * x, x), lambda x, a: np.where(x > 0, a, 1.0),
+    ),
+    _leaky(
+        "leaky-relu-maximum", "max(x, a x) is wrong for slopes above 1", OTHER_FUNCTION, "x if x > 0 else a x",
+        lambda x, a: np.maximum(x, a * x), derivative_of_maximum,
+    ),
+    _leaky(
+        "leaky-relu-sign", "the slope's sign is wrong: -a x", OTHER_FUNCTION, "a x where x <= 0",
+        lambda x, a: np.where(x > 0, x, -a * x), lambda x, a: np.where(x > 0, 1.0, -a),
+    ),
+    _leaky(
+        "leaky-relu-slope-not-multiplied", "left of zero it is the slope itself", OTHER_FUNCTION, "a x, not a",
+        lambda x, a: np.where(x > 0, x, np.where(np.isnan(x), x, a)), lambda x, a: 1.0 * (x > 0),
+    ),
+    _leaky(
+        "leaky-relu-slope-ignored", "negative_slope is ignored", OTHER_FUNCTION, "use negative_slope, not 0.01",
+        lambda x, a: reference.leaky_relu(x), lambda x, a: reference.leaky_relu_derivative(x),
+    ),
+    _leaky(
+        "leaky-relu-gradient-of-relu", "the gradient left of zero is 0", "Units die as with ReLU.",
+        "a * grad where x <= 0",
+        reference.leaky_relu, lambda x, a: 1.0 * (x > 0), forward=False,
+    ),
+    _leaky(
+        "leaky-relu-gradient-ignores-slope", "the gradient uses 0.01, not negative_slope", NO_LEARNING,
+        "a * grad where x <= 0",
+        reference.leaky_relu, lambda x, a: reference.leaky_relu_derivative(x), forward=False,
+    ),
+    _leaky(
+        "leaky-relu-backward-from-output", "the output's sign decides the gradient", "Negative slopes learn wrongly.",
+        "a * grad where x <= 0, not where y <= 0",
+        reference.leaky_relu, lambda x, a: np.where(reference.leaky_relu(x, a) > 0, 1.0, a), forward=False,
+    ),
+    upstream_ignored("leaky_relu"),
+)  # fmt: skip
+
+
+FAULTS: tuple[Fault, ...] = (*SIGMOID, *TANH, *RELU, *LEAKY_RELU, *PRELU, *MAXOUT, *SOFTMAX, *LOG_SOFTMAX)

@@ -1,0 +1,143 @@
+"""``check`` and ``conformance_tests``: the verdict, the conventions by name, the mistake by name, the form of the answer."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import dlcheck
+from dlcheck import registry, results
+from dlcheck.component import Case
+from dlcheck.conformance.check import judge
+from dlcheck.conformance.common_checks import all_checks
+from dlcheck.conformance.comparison import Trial
+from dlcheck.conformance.diagnosis import combinations, reference
+from dlcheck.conformance.implementation import Implementation, Observation
+from dlcheck.conformance.oracle import Reference
+
+OPTIMIZERS = Path(__file__).parent / "strangers" / "optimizers.py"
+ADAM, SIGMOID, CONSTANT = (registry.components()[name] for name in ("adam", "sigmoid", "constant_"))
+
+
+@pytest.fixture(scope="module")
+def wrong() -> dlcheck.conformance.findings.Report:
+    return dlcheck.check(f"{OPTIMIZERS}:NoPowerAdam", "adam")
+
+
+def test_a_documented_convention_conforms_and_is_named():
+    report = dlcheck.check(f"{OPTIMIZERS}:KerasAdam", "adam")
+    assert report.conforms, str(report)
+    assert {"epsilon": "hat", "bias_correction": "on", "default_eps": "1e-7"}.items() <= report.conventions.items()
+    assert "weight_decay" not in report.conventions
+
+
+def test_a_demanded_convention_that_is_not_followed_deviates():
+    report = dlcheck.check(f"{OPTIMIZERS}:KerasAdam", "adam", conventions={"epsilon": "outside_sqrt"}, examples=0)
+    assert not report.conforms
+    assert [f.summary for f in report.findings] == ["adam: epsilon follows hat, outside_sqrt was demanded"]
+
+
+def test_a_known_mistake_is_named_first_with_all_that_helps(wrong):
+    first = wrong.findings[0]
+    assert not wrong.conforms
+    assert first.flag == "opt-adam-bias-correction-no-power"
+    assert first.summary == "adam: bias correction divides by 1 - beta, not 1 - beta^t"
+    assert {"check", "source", "input", "expected", "got", "pattern", "diagnosis", "fix", "replay"} <= set(first.details)
+    assert "t=1: 1 " in first.details["pattern"]
+
+
+def test_an_unknown_mistake_says_so():
+    report = dlcheck.check(f"{OPTIMIZERS}:OddAdam", "adam", examples=0)
+    assert not report.conforms
+    assert report.findings[0].flag is None
+    assert report.findings[0].details["diagnosis"] == "no known mistake matches"
+
+
+def test_the_answer_has_the_form_of_the_contract(wrong):
+    answer = json.loads(results.dumps(wrong.to_json()))
+    assert answer["schema"] == "dlcheck.check/1"
+    assert (answer["component"], answer["verdict"]) == ("adam", "deviates")
+    assert [check["id"] for check in answer["checks"]] == [check.id for check in all_checks(ADAM)]
+    assert {check["status"] for check in answer["checks"]} <= {"pass", "fail", "not_provided", "error"}
+    wanted = {"check", "severity", "summary", "flag", "parameters", "expected", "got", "allowed", "reproduce"}
+    assert all(wanted <= set(finding) for finding in answer["findings"])
+
+
+def test_the_snippet_runs_without_dlcheck(wrong, capsys):
+    snippet = wrong.findings[0].reproduce
+    assert "dlcheck" not in snippet
+    exec(compile(snippet, "snippet", "exec"), {})
+    shown = capsys.readouterr().out
+    assert "Parameter containing" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"component": "adm"}, registry.UnknownName, "unknown component 'adm'; did you mean adam"),
+        ({"conventions": {"epsilom": "x"}}, registry.UnknownName, "did you mean epsilon"),
+        ({"conventions": {"epsilon": "outside"}}, registry.UnknownName, "did you mean outside_sqrt"),
+        ({"examples": -1}, ValueError, "examples must be >= 0"),
+        ({"timeout": 0}, ValueError, "timeout > 0"),
+    ],
+)
+def test_bad_arguments_get_one_sentence(arguments, error, words):
+    with pytest.raises(error, match=words):
+        dlcheck.check(**{"target": torch.optim.Adam, "component": "adam", **arguments})
+
+
+class Always(Implementation):
+    """Gives the same numbers whatever the input."""
+
+    name = "always"
+
+    def __init__(self, component, value):
+        self.component, self.value = component, value
+
+    def observe(self, case: Case) -> Observation:
+        right = Reference(self.component).observe(case)
+        return Observation({name: np.full_like(v, self.value) for name, v in right.values.items()}, right.facts)
+
+
+@pytest.mark.parametrize("value", [0.0, math.inf, math.nan])
+@pytest.mark.parametrize("name", [name for name in registry.components() if name != "constant_"])
+def test_no_constant_output_passes(name, value):
+    component = registry.components()[name]
+    assert not judge(component, Always(component, value), examples=0).conforms
+
+
+def test_nan_matches_nan_only_where_it_is_expected():
+    check = all_checks(SIGMOID)[3]
+    case = Case("forward", {"x": np.array([math.nan, 1.0])})
+    right = reference(SIGMOID, {})
+    assert Trial(SIGMOID, right).compare(right, check, case).agrees
+    assert not Trial(SIGMOID, Always(SIGMOID, math.nan)).compare(right, check, case).agrees
+
+
+def test_every_combination_of_conventions_conforms():
+    for options in combinations(ADAM)[::7]:
+        report = judge(ADAM, Reference(ADAM, options), examples=0)
+        assert report.conforms, (options, str(report))
+        assert all(options[axis] == name for axis, name in report.conventions.items())
+
+
+def test_conformance_tests_give_one_item_for_each_check(pytester):
+    pytester.makepyfile(
+        test_mine=f"""
+        import sys, torch, dlcheck
+        sys.path.insert(0, {str(OPTIMIZERS.parent)!r})
+        from optimizers import NoPowerAdam
+
+        test_good = dlcheck.conformance_tests(torch.optim.Adagrad, "adagrad", examples=0)
+        test_bad = dlcheck.conformance_tests(NoPowerAdam, "adam", examples=0)
+        """
+    )
+    result = pytester.runpytest_subprocess("-rf", "-q")
+    counts = result.parseoutcomes()
+    assert counts["passed"] + counts["failed"] + counts["skipped"] == len(all_checks(ADAM)) + len(
+        all_checks(registry.components()["adagrad"])
+    )
+    result.stdout.fnmatch_lines(["*FAILED*test_bad?optimizers.adam.trajectory? - adam: bias corr*"])
