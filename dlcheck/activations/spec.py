@@ -157,14 +157,28 @@ def _one_slope_or_channels(case: Case) -> Mapping[str, Any]:
     return {"num_parameters": case.inputs["weight"].size}
 
 
+def _implicit_axis(case: Case) -> Mapping[str, Any]:
+    """The axis of torch's implicit rule, for code that requires one."""
+    return {"dim": 0 if case.inputs["x"].ndim in (0, 1, 3) else 1}
+
+
 def _component(name: str, summary: str, formula: str, *sources: Source, **others: Any) -> Component:
     return Component(name, "function", summary, formula, _torch(name), sources, **{"inputs": ("x",), **others})
 
 
 def _along_an_axis(name: str, summary: str, formula: str, equation: str) -> Component:
     sources = Source(GOODFELLOW, f"2016, {equation}", "https://www.deeplearningbook.org"), Source(NOTES, "section 2")
-    others = {"settings": {"dim": None}, "conventions": (DEFAULT_AXIS,), "operations": _longest_axis, "magnitude": _one}
-    return _component(name, summary, formula, *sources, **others)
+    return _component(
+        name,
+        summary,
+        formula,
+        *sources,
+        settings={"dim": None},
+        conventions=(DEFAULT_AXIS,),
+        operations=_longest_axis,
+        magnitude=_one,
+        construct=_implicit_axis,
+    )
 
 
 COMPONENTS: tuple[Component, ...] = (

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from dlcheck import registry
+from dlcheck import registry, results
 from dlcheck.component import Case, Check, Component
 from dlcheck.conformance import diagnosis, explanation
 from dlcheck.conformance.common_checks import all_checks
@@ -14,6 +14,7 @@ from dlcheck.conformance.findings import CheckOutcome, Finding, Report
 from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided
 from dlcheck.conformance.isolation import Isolated
 from dlcheck.conformance.oracle import Reference
+from dlcheck.conformance.records import check_records
 
 EXAMPLES = 20
 """Cases that the search tries for each check, beside the fixed ones."""
@@ -186,8 +187,10 @@ def conformance_tests(target: Any, component: str, **options: Any) -> Callable[.
         return check(target, component, **options)
 
     @pytest.mark.parametrize("check_id", [check.id for check in all_checks(known)])
-    def test(check_id: str) -> None:
+    def test(check_id: str, record_property: Callable[[str, str], None]) -> None:
         __tracebackhide__ = True
+        found = check_records(report(), report().target)
+        record_property("dlcheck", results.dumps([record for record in found if record["subject"] == check_id]))
         outcome = next(outcome for outcome in report().checks if outcome.id == check_id)
         if outcome.status == "not_provided":
             pytest.skip(f"not provided: {outcome.message}")

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -65,6 +66,11 @@ An optimizer whose ``step_count`` is "shared" counts the calls of step, not thos
 """
 
 
+@cache
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
 class Reference(Implementation):
     """The reference under named options of its conventions, with at most one fault."""
 
@@ -98,7 +104,7 @@ class Reference(Implementation):
 
     def keywords(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The options' keywords that a function knows, under the settings of a case."""
-        known = inspect.signature(getattr(self._module, name, None) or self.required(name)).parameters
+        known = _parameters(getattr(self._module, name, None) or self.required(name))
         return {key: value for key, value in self._keywords.items() if key in known} | dict(settings)
 
     def observe(self, case: Case) -> Observation:
@@ -135,7 +141,7 @@ class Reference(Implementation):
         """An optimizer's default settings, which round too; options that set defaults come first."""
         if case.run != "trajectory":
             return {}
-        known = inspect.signature(getattr(self._module, self.component.name)).parameters
+        known = _parameters(getattr(self._module, self.component.name))
         defaults = {key: value for key, value in self.component.settings.items() if key in known}
         return {key: self._keywords.get(key, value) for key, value in defaults.items()}
 
