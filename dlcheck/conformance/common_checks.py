@@ -25,7 +25,7 @@ def all_checks(component: Component) -> tuple[Check, ...]:
     own = registry.checks(component.name)
     family = registry.families()[component.name]
     cases = tuple(case for check in own for case in check.cases)
-    plain = tuple({case.run: case for case in reversed(cases) if case.dtype == "float64"}.values())
+    plain = tuple({case.run: case for case in reversed(cases) if case.dtype in _DTYPES[:2]}.values())
     looked_at = {
         "dtype": cases + tuple(replace(case, dtype=dtype) for case in plain for dtype in _DTYPES),
         "purity": cases,

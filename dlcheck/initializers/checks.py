@@ -6,6 +6,7 @@ show 5 per cent of variance, 2e5 show 4 per cent; mistakes by a factor need a fe
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -28,11 +29,12 @@ MATRICES = 400
 
 
 def _case(shape: Shape, values: int, **settings: Any) -> Case:
-    return Case("sample", {"shape": shape, "draws": math.ceil(values / max(1, math.prod(shape)))}, settings)
+    return _matrices(shape, math.ceil(values / max(1, math.prod(shape))), **settings)
 
 
 def _matrices(shape: Shape, draws: int = MATRICES, **settings: Any) -> Case:
-    return Case("sample", {"shape": shape, "draws": draws}, settings)
+    """Tensors of torch's default dtype, which is what initializers are given."""
+    return Case("sample", {"shape": shape, "draws": draws}, settings, dtype="float32")
 
 
 def _shapes(least: int) -> st.SearchStrategy[Shape]:
@@ -221,7 +223,13 @@ def checks(component: Component) -> tuple[Check, ...]:
     plain = (
         Check(f"initializers.{component.name}.{name}", says, cases, search) for name, says, cases, search in listed
     )
-    return (*plain, _empty(component))
+    return (*plain, *(_precise(component) if component.name == "orthogonal_" else ()), _empty(component))
+
+
+def _precise(component: Component) -> tuple[Check, ...]:
+    cases = tuple(replace(_matrices(shape, 5), dtype="float64") for shape in ((6, 6), (7, 3), (3, 7)))
+    says = "a float64 tensor is orthogonal to float64's precision"
+    return (Check(f"initializers.{component.name}.float64", says, cases, severity="advice"),)
 
 
 def _empty(component: Component) -> Check:
