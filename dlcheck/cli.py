@@ -1,0 +1,305 @@
+"""The command line. Whatever is heavy is imported inside the command that needs it."""
+
+import ast
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from dlcheck.profiles import DEVICES, PROFILES
+
+WRONG_CALL, OWN_FAILURE = 2, 3
+
+
+class WrongCall(click.ClickException):
+    """A call that cannot be answered: one line on standard error."""
+
+    exit_code = WRONG_CALL
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"dlcheck: {' '.join(self.message.split())}", err=True)
+
+
+class Commands(click.Group):
+    """A group whose own failures end in one line, never in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if sys.flags.optimize:
+            raise WrongCall("python -O strips assertions, so nothing can be judged: run without it")
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from dlcheck.registry import UnknownName
+
+            if isinstance(error, UnknownName):
+                raise WrongCall(str(error)) from error
+            _own_failure(error)
+
+
+def _own_failure(error: Exception) -> NoReturn:
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    click.echo(f"dlcheck itself failed: {type(error).__name__}: {error} ({where})", err=True)
+    sys.exit(OWN_FAILURE)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="dlcheck")
+def main() -> None:
+    """Is this deep-learning component right, which convention does it follow, and if it is wrong, what is the mistake?
+
+    \b
+    dlcheck check my_optim.py:MyAdam --as adam
+    dlcheck verify
+    dlcheck explain adam
+    """
+
+
+class Pairs(click.ParamType):
+    """``key=value``; with ``literal`` the value is a Python literal, or text where it is none."""
+
+    name = "key=value"
+
+    def __init__(self, literal: bool = False):
+        self.literal = literal
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        key, equals, text = str(value).partition("=")
+        if not (key and equals):
+            self.fail(f"{value!r} is not of the form key=value", param, ctx)
+        return key.strip(), (_literal(text.strip()) if self.literal else text.strip())
+
+
+def _literal(text: str) -> Any:
+    named = {"true": True, "false": False, "none": None}
+    if text.lower() in named:
+        return named[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _unique(pairs: Sequence[tuple[str, Any]], option: str) -> dict[str, Any]:
+    twice = [key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1]
+    if twice:
+        raise WrongCall(f"{option} {twice[0]} is given twice")
+    return dict(pairs)
+
+
+@main.command()
+@click.argument("target")
+@click.option("--as", "component", required=True, metavar="COMPONENT", help="What TARGET is meant to be.")
+@click.option("--set", "settings", multiple=True, type=Pairs(literal=True), help="A keyword for every call of TARGET.")
+@click.option("--convention", "conventions", multiple=True, type=Pairs(), help="Demand an option: axis=name.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False), metavar="FILE", help="Write the answer as JSON.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the search and of samples.")
+@click.option("--examples", type=click.IntRange(min=0), metavar="N", help="Cases searched for each check.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where the target runs (cpu).")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For one case.")
+def check(target: str, component: str, json_file: str | None, **options: Any) -> None:
+    """Judge your own code: TARGET is path/to/file.py:name or package.module:name.
+
+    \b
+    dlcheck check my_optim.py:MyAdam --as adam
+    dlcheck check torch.optim:SGD --as sgd --set momentum=0.9 --set nesterov=true
+
+    Exit status: 0 it conforms, 1 it deviates, 2 the call is wrong, 3 dlcheck itself failed.
+    """
+    from dlcheck import results
+    from dlcheck.conformance import check as conformance
+    from dlcheck.conformance.implementation import Refused
+
+    options["settings"] = _unique(options["settings"], "--set")
+    options["conventions"] = _unique(options["conventions"], "--convention")
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        report = conformance.check(target, component, **given)
+    except Refused as error:
+        raise WrongCall(str(error)) from error
+    click.echo(str(report))
+    if json_file:
+        _write(json_file, results.dumps(report.to_json()))
+    sys.exit(0 if report.conforms else 1)
+
+
+@main.command()
+@click.option("--html", default="reports/verification.html", show_default=True, metavar="FILE", help="The report.")
+@click.option(
+    "--json", "json_file", default="reports/results.json", show_default=True, metavar="FILE", help="Its data."
+)
+@click.option("-k", "expression", metavar="EXPR", help="Only items that match, as pytest's -k.")
+@click.option("-n", "workers", default="auto", show_default=True, help="Processes, as pytest-xdist's -n.")
+@click.option(
+    "--profile", type=click.Choice(list(PROFILES)), default="ci", show_default=True, help="How much is searched."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every draw (0).")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+def verify(html: str, json_file: str, expression: str | None, workers: str, **options: Any) -> None:
+    """Judge every claim, check, fault and convention, and write the report.
+
+    Exit status: pytest's (0 all as declared, 1 something failed).
+    """
+    import pytest
+
+    import dlcheck.suite
+
+    folder = Path(dlcheck.suite.__file__).parent
+    arguments = [str(folder), "-c", str(folder / "pytest.ini"), "--rootdir", str(folder), "-q", "-n", workers]
+    arguments += [f"--dlcheck-{name}={value}" for name, value in options.items()]
+    arguments += [f"--dlcheck-html={html}", f"--dlcheck-json={json_file}", *(["-k", expression] if expression else [])]
+    sys.exit(int(pytest.main(arguments)))
+
+
+@main.command("list")
+@click.argument("kind", type=click.Choice(["components", "claims", "faults", "conventions"]))
+@click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+def list_(kind: str, as_json: bool) -> None:
+    """List what dlcheck knows."""
+    from dlcheck import results
+
+    rows = _ROWS[kind]()
+    if as_json:
+        click.echo(results.dumps(rows))
+    else:
+        _print_table(rows)
+
+
+def _component_rows() -> list[dict[str, str]]:
+    from dlcheck import registry
+
+    known, families = registry.components(), registry.families()
+    return [
+        {"component": n, "family": families[n], "drop-in for": c.model, "says": c.summary} for n, c in known.items()
+    ]
+
+
+def _claim_rows() -> list[dict[str, str]]:
+    from dlcheck import registry
+
+    found = registry.claims().values()
+    return [{"claim": c.id, "verdict": c.verdict, "evidence": c.evidence, "says": c.says} for c in found]
+
+
+def _fault_rows() -> list[dict[str, str]]:
+    from dlcheck import registry
+
+    return [{"fault": f.id, "component": f.component, "says": f.says} for f in registry.faults().values()]
+
+
+def _convention_rows() -> list[dict[str, str]]:
+    from dlcheck.explain import conventions
+
+    return [
+        {"convention": f"{component.name}.{c.axis}", "option": option.name, "says": option.says}
+        for component, c in conventions()
+        for option in c.options
+    ]
+
+
+_ROWS = {"components": _component_rows, "claims": _claim_rows, "faults": _fault_rows, "conventions": _convention_rows}
+
+
+def _print_table(rows: Sequence[Mapping[str, str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*(rows[0] if rows else ()), box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*row.values())
+    Console().print(table)
+    click.echo(f"{len(rows)} in all")
+
+
+@main.command()
+@click.argument("name")
+def explain(name: str) -> None:
+    """Say everything about one component, check, convention (axis or component.axis), fault or claim."""
+    from dlcheck.explain import explain
+
+    click.echo(explain(name))
+
+
+@main.command()
+@click.argument("component")
+@click.option("--dtype", type=click.Choice(["float16", "bfloat16", "float32"]), default="float16", show_default=True)
+@click.option("--implementation", default="torch", show_default=True, help="torch (ours) or torch.nn.functional.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+def exhaust(component: str, dtype: str, implementation: str, device: str) -> None:
+    """Run an activation of one number over every input of a dtype, and say how accurate it is."""
+    from dlcheck import accuracy, registry
+
+    known = {name: registry.components()[name] for name in accuracy.components()}
+    registry.lookup("activation of one number", known, component)
+    registry.lookup("implementation", dict.fromkeys(["torch", accuracy.NATIVE]), implementation)
+    for of, found in accuracy.table(component, implementation, dtype, device):
+        click.echo(f"{component} {of}, {implementation}, {dtype}: {found.inputs} inputs")
+        click.echo(f"  worst error {found.worst_ulp:.6g} ulp at {found.worst_input!r}")
+        click.echo(f"  {found.misrounded} results are not the nearest number")
+        click.echo("  " + ", ".join(f"f({x}) = {y}" for x, y in found.special.items()))
+
+
+def _read(path: str) -> Any:
+    from dlcheck import results
+
+    try:
+        return results.read(path)
+    except (OSError, ValueError) as error:
+        raise WrongCall(str(error)) from error
+
+
+def _write(path: str, text: str) -> None:
+    from dlcheck import results
+
+    try:
+        results.write(path, text)
+    except OSError as error:
+        raise WrongCall(str(error)) from error
+    click.echo(f"written: {path}")
+
+
+@main.command()
+@click.argument("results_file", metavar="RESULTS.json")
+@click.option("--html", default="reports/verification.html", show_default=True, metavar="FILE")
+def report(results_file: str, html: str) -> None:
+    """Make the HTML report again from the results of a run."""
+    from dlcheck.report.render import render
+
+    _write(html, render(_read(results_file)))
+
+
+@main.command()
+@click.argument("before")
+@click.argument("after")
+def diff(before: str, after: str) -> None:
+    """Show the verdicts that differ between two results files; exit status 1 if any does."""
+    from dlcheck import results
+
+    changes = results.diff(_read(before), _read(after))
+    for change in changes:
+        click.echo(f"{change.what}: {change.before} -> {change.after}")
+    click.echo(f"{len(changes)} verdicts differ")
+    sys.exit(1 if changes else 0)
+
+
+@main.command()
+def doctor() -> None:
+    """Show versions, devices, threads, and settings that would make runs faster."""
+    import platform
+
+    from dlcheck import environment
+
+    click.echo(f"python {platform.python_version()} on {platform.platform()}")
+    for name, version in environment.versions().items():
+        click.echo(f"  {name} {version}")
+    click.echo(f"devices: {', '.join(environment.devices())}")
+    click.echo(f"threads: {environment.threads()}")
+    for variable, says in environment.advice().items():
+        click.echo(f"faster: {variable}{says}")

@@ -1,0 +1,120 @@
+"""What the registry knows about one name, as text: a component, check, convention, fault or claim."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+
+from dlcheck import registry
+from dlcheck.component import Check, Component, Convention, Fault, Source
+from dlcheck.judgement import Claim
+
+
+def explain(name: str) -> str:
+    """Everything that has this name, with formula, sources and effect. Raises UnknownName."""
+    kinds = (_components(), _conventions(), _faults(), _claims(), _checks())
+    known = list(chain.from_iterable(kinds))
+    registry.lookup("name", dict(known), name)
+    return "\n\n".join(text for found, text in known if found == name)
+
+
+def conventions() -> Iterator[tuple[Component, Convention]]:
+    """Every convention with its component."""
+    return ((c, convention) for c in registry.components().values() for convention in c.conventions)
+
+
+def _components() -> Iterator[tuple[str, str]]:
+    for component in registry.components().values():
+        yield component.name, _component(component)
+
+
+def _conventions() -> Iterator[tuple[str, str]]:
+    for component, convention in conventions():
+        for name in (convention.axis, f"{component.name}.{convention.axis}"):
+            yield name, _convention(component, convention)
+
+
+def _faults() -> Iterator[tuple[str, str]]:
+    return ((fault.id, _fault(fault)) for fault in registry.faults().values())
+
+
+def _claims() -> Iterator[tuple[str, str]]:
+    return ((claim.id, _claim(claim)) for claim in registry.claims().values())
+
+
+def _checks() -> Iterator[tuple[str, str]]:
+    from dlcheck.conformance.common_checks import all_checks
+
+    for component in registry.components().values():
+        yield from ((check.id, _check(component, check)) for check in all_checks(component))
+
+
+def _text(title: str, parts: Mapping[str, str | Iterable[str]]) -> str:
+    """A title and labelled lines; empty parts are left out."""
+    lines = [title]
+    for label, part in parts.items():
+        shown = [part] if isinstance(part, str) else list(part)
+        lines += [f"  {label if not i else '':<12} {line}" for i, line in enumerate(shown) if line]
+    return "\n".join(lines)
+
+
+def _cited(sources: Sequence[Source]) -> list[str]:
+    return [", ".join(filter(None, (source.title, source.locator, source.url))) for source in sources]
+
+
+def _component(component: Component) -> str:
+    faults = [f.id for f in registry.faults().values() if f.component == component.name]
+    provided = [n for n in registry.IMPLEMENTATIONS if registry.implementation(component.name, n) is not None]
+    parts = {
+        "formula": component.formula,
+        "drop-in for": component.model,
+        "provided": ", ".join(provided),
+        "settings": ", ".join(f"{key}={value!r}" for key, value in component.settings.items()),
+        "conventions": [f"{c.axis}: {', '.join(o.name for o in c.options)}" for c in component.conventions],
+        "checks": [f"{check.id}: {check.says}" for check in registry.checks(component.name)],
+        "faults": [", ".join(faults)],
+        "sources": _cited(component.sources),
+    }
+    return _text(f"component {component.name}: {component.summary}", parts)
+
+
+def _convention(component: Component, convention: Convention) -> str:
+    followed = [f"{o.name}: {o.says}" + _followers(o.followed_by) for o in convention.options]
+    return _text(
+        f"convention {convention.axis} of {component.name}: {convention.says}",
+        {
+            "options": followed,
+            "demand one": f"--convention {convention.axis}=NAME",
+            "sources": _cited(convention.sources),
+        },
+    )
+
+
+def _followers(names: Sequence[str]) -> str:
+    return f" (followed by {', '.join(names)})" if names else ""
+
+
+def _fault(fault: Fault) -> str:
+    parts = {"effect": fault.effect, "fix": fault.fix, "happened": fault.happened}
+    return _text(f"fault {fault.id} of {fault.component}: {fault.says}", parts)
+
+
+def _claim(claim: Claim) -> str:
+    parts = {
+        "formula": claim.formula,
+        "verdict": claim.verdict,
+        "evidence": claim.evidence,
+        "component": claim.component,
+        "sources": _cited(claim.sources),
+        "judged by": f"dlcheck verify -k {claim.id}",
+    }
+    return _text(f"claim {claim.id}: {claim.says}", parts)
+
+
+def _check(component: Component, check: Check) -> str:
+    search = "and a search" if check.search is not None else "no search"
+    parts = {
+        "component": component.name,
+        "severity": check.severity,
+        "cases": f"{len(check.cases)} fixed, {search}",
+        "sources": _cited(component.sources),
+    }
+    return _text(f"check {check.id}: {check.says}", parts)

@@ -1,0 +1,210 @@
+"""What the items of a run found, and how their records become results."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TypedDict
+
+from dlcheck import judgement, registry, results
+from dlcheck.component import Component, Convention, Fault
+
+Kind = Literal["claim", "check", "convention", "fault", "accuracy", "upstream"]
+
+
+class Record(TypedDict):
+    """One outcome: ``subject`` is the id of a claim, check or fault, or the axis=option of a convention.
+
+    ``message`` opens with one line that says what is wrong, ``found`` holds what the kind calls for.
+    """
+
+    kind: Kind
+    subject: str
+    component: str
+    implementation: str
+    status: results.Status
+    message: str
+    seconds: float
+    found: dict[str, Any]
+
+
+def record(
+    kind: Kind,
+    subject: str,
+    status: results.Status,
+    *,
+    component: str = "",
+    implementation: str = "",
+    message: str = "",
+    seconds: float = 0.0,
+    **found: Any,
+) -> Record:
+    """A record with its rarer parts left empty."""
+    return Record(
+        kind=kind,
+        subject=subject,
+        component=component,
+        implementation=implementation,
+        status=status,
+        message=message,
+        seconds=seconds,
+        found=found,
+    )
+
+
+def assemble(records: Sequence[Record], environment: results.Environment) -> results.Results:
+    """The results of everything that ran, in the order of the registry."""
+    ordered = sorted(records, key=_place)
+    claims = [_claim(claim, ran) for claim in registry.claims().values() if (ran := _about(ordered, "claim", claim.id))]
+    judged = {record["component"] for record in ordered if record["kind"] not in ("claim", "upstream")}
+    components = [
+        _component(component, [record for record in ordered if record["component"] == name])
+        for name, component in registry.components().items()
+        if name in judged
+    ]
+    return results.Results(
+        schema=results.SCHEMA,
+        environment=environment,
+        summary=summary(claims, components),
+        claims=claims,
+        components=components,
+        figures=[],
+        upstream=[
+            {"target": record["implementation"], "component": record["component"], "check": record["subject"]}
+            | {"reason": record["message"], "status": record["found"]["state"]}
+            for record in ordered
+            if record["kind"] == "upstream"
+        ],
+    )
+
+
+def summary(claims: Sequence[results.Claim], components: Sequence[results.Component]) -> dict[str, dict[str, int]]:
+    """Every count with its total."""
+    verdicts = Counter(claim["verdict"] or "failed" for claim in claims)
+    ran = [o for component in components for check in component["checks"] for o in check["outcomes"]]
+    statuses = Counter(outcome["status"] for outcome in ran)
+    faults = [fault for component in components for fault in component["faults"]]
+    axes = [axis for component in components for axis in component["conventions"]]
+    return {
+        "claims": {"total": len(claims)}
+        | {word: verdicts[word] for word in ("holds", "conditional", "refuted", "failed")},
+        "checks": {"total": len(ran), "pass": statuses["pass"], "fail": statuses["fail"]}
+        | {"not_provided": statuses["not provided"], "error": statuses["error"]},
+        "faults": {
+            "total": len(faults),
+            "killed": sum(bool(fault["killed_by"]) for fault in faults),
+            "named": sum(fault["named"] for fault in faults),
+        },
+        "conventions": {
+            "total": len(axes),
+            "passed": sum(axis["passed"] for axis in axes),
+            "named": sum(axis["named"] for axis in axes),
+        },
+    }
+
+
+def _place(record: Record) -> int:
+    """Our implementations in their order, then everybody else's."""
+    known = ("", *registry.IMPLEMENTATIONS)
+    return known.index(record["implementation"]) if record["implementation"] in known else len(known)
+
+
+def _about(records: Iterable[Record], kind: Kind, subject: str) -> list[Record]:
+    return [record for record in records if record["kind"] == kind and record["subject"] == subject]
+
+
+def _claim(claim: judgement.Claim, ran: Sequence[Record]) -> results.Claim:
+    """The judgement shown is that of the first implementation; the verdict needs all of them."""
+    supported = all(record["status"] == "pass" for record in ran)
+    judged = next((record["found"]["judgement"] for record in ran if record["found"].get("judgement")), {})
+    evidence = {"kind": claim.evidence, "asked": claim.evidence, "how": "", "size": {}}
+    return results.Claim(
+        id=claim.id,
+        family=claim.judge.__module__.split(".")[-2],
+        says=claim.says,
+        formula=claim.formula,
+        sources=results.plain(claim.sources),
+        declared=claim.verdict,
+        verdict=claim.verdict if supported else None,
+        evidence=evidence | judged.get("evidence", {}),
+        conditions=judged.get("conditions", ""),
+        counterexample=judged.get("counterexample"),
+        correction=judged.get("correction", ""),
+        explanation=judged.get("explanation", ""),
+        figures=judged.get("figures", []),
+        outcomes=[
+            results.Outcome(
+                implementation=record["implementation"],
+                status=record["status"],
+                seconds=record["seconds"],
+                message=record["message"],
+            )
+            for record in ran
+        ],
+    )
+
+
+def _component(component: Component, ran: Sequence[Record]) -> results.Component:
+    own = {name: registry.implementation(component.name, name) is not None for name in registry.IMPLEMENTATIONS}
+    others = {record["implementation"]: True for record in ran if record["kind"] == "check"}
+    faults = [fault for fault in registry.faults().values() if fault.component == component.name]
+    return results.Component(
+        name=component.name,
+        family=registry.families()[component.name],
+        summary=component.summary,
+        formula=component.formula,
+        model=component.model,
+        sources=results.plain(component.sources),
+        implementations=[{"name": name, "provided": provided} for name, provided in {**others, **own}.items()],
+        conventions=[_convention(axis, ran) for axis in component.conventions],
+        checks=_checks(ran),
+        faults=[_fault(fault, about) for fault in faults if (about := _about(ran, "fault", fault.id))],
+        accuracy=[
+            {"implementation": record["implementation"], **record["found"]}
+            for record in ran
+            if record["kind"] == "accuracy"
+        ],
+    )
+
+
+def _checks(ran: Sequence[Record]) -> list[results.Check]:
+    found: dict[str, results.Check] = {}
+    for record in ran:
+        if record["kind"] == "check":
+            about = {key: record["found"][key] for key in ("says", "severity")}
+            check = found.setdefault(record["subject"], results.Check(id=record["subject"], **about, outcomes=[]))
+            check["outcomes"].append(
+                results.CheckOutcome(
+                    implementation=record["implementation"],
+                    status=record["status"],
+                    cases=record["found"]["cases"],
+                    worst=record["found"]["worst"],
+                    message=record["message"],
+                )
+            )
+    return list(found.values())
+
+
+def _convention(convention: Convention, ran: Sequence[Record]) -> results.Convention:
+    options = [about for o in convention.options for about in _about(ran, "convention", f"{convention.axis}={o.name}")]
+    complete = len(options) == len(convention.options)
+    return results.Convention(
+        axis=convention.axis,
+        says=convention.says,
+        options=[
+            {"name": option.name, "says": option.says, "followed_by": list(option.followed_by)}
+            for option in convention.options
+        ],
+        passed=complete and all(record["found"]["passed"] for record in options),
+        named=complete and all(record["found"]["named"] for record in options),
+    )
+
+
+def _fault(fault: Fault, ran: Sequence[Record]) -> results.Fault:
+    return results.Fault(
+        id=fault.id,
+        says=fault.says,
+        effect=fault.effect,
+        fix=fault.fix,
+        happened=list(fault.happened),
+        killed_by=ran[0]["found"]["killed_by"],
+        named=ran[0]["found"]["named"],
+    )

@@ -1,0 +1,42 @@
+"""What the options of a run say, for the items of the suite."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from dlcheck import results
+from dlcheck.outcomes import Record
+from dlcheck.profiles import PROFILES
+from dlcheck.pytest_plugin import setting
+from dlcheck.suite.judging import Run
+
+
+@pytest.fixture(scope="session")
+def run(pytestconfig: pytest.Config) -> Run:
+    """The options of this run."""
+    device = setting(pytestconfig, "device")
+    return Run(int(setting(pytestconfig, "seed")), PROFILES[setting(pytestconfig, "profile")], _available(device))
+
+
+def _available(device: str) -> str:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise pytest.UsageError("--dlcheck-device=cuda: torch finds no CUDA device")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+@pytest.fixture
+def report(record_property: Callable[[str, object], None]) -> Callable[[Sequence[Record]], None]:
+    """Hand records to the run's results, then fail or skip as they say: what lacks something is no pass."""
+
+    def hand_over(records: Sequence[Record]) -> None:
+        __tracebackhide__ = True
+        record_property("dlcheck", results.dumps(records))
+        wrong = [record for record in records if record["status"] in ("fail", "error")]
+        if wrong:
+            pytest.fail("\n".join(f"{record['subject']}: {record['message']}" for record in wrong), pytrace=False)
+        if all(record["status"] == "not provided" for record in records):
+            pytest.skip(f"not provided: {records[0]['message']}")
+
+    return hand_over

@@ -1,0 +1,53 @@
+"""The shapes written in the signatures of our implementations are those of their arrays, in every fixed case.
+
+In processes of their own: the import hook that checks each call makes implementations ten times slower.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+from dlcheck import registry
+
+OBSERVE = """
+import sys
+
+import jaxtyping
+
+jaxtyping.install_import_hook([f"dlcheck.{sys.argv[1]}.reference", f"dlcheck.{sys.argv[1]}.torch"], "beartype.beartype")
+
+from dlcheck import registry
+from dlcheck.conformance.implementation import NotProvided
+from dlcheck.conformance.oracle import prepared
+from dlcheck.suite.judging import implementation
+
+for name, component in registry.components().items():
+    if registry.families()[name] == sys.argv[1]:
+        for code in map(lambda kind: implementation(component, kind), registry.IMPLEMENTATIONS):
+            for case in (case for check in registry.checks(name) for case in check.cases):
+                try:
+                    code.observe(prepared(case))
+                except NotProvided:
+                    continue
+"""
+
+
+@pytest.mark.parametrize("family", registry.FAMILIES)
+def test_shapes_of_signatures(family: str) -> None:
+    run = subprocess.run([sys.executable, "-c", OBSERVE, family], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+
+
+def test_the_hook_would_tell() -> None:
+    code = """
+import jaxtyping
+
+jaxtyping.install_import_hook("dlcheck.activations.reference", "beartype.beartype")
+
+from dlcheck.activations import reference
+
+reference.sigmoid("no array")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "TypeCheckError" in run.stderr
