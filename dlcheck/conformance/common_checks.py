@@ -1,6 +1,7 @@
 """Checks that every component has: the dtype kept, the caller's arrays untouched, the same numbers each time."""
 
 from dataclasses import replace
+from functools import cache
 
 from dlcheck import registry
 from dlcheck.component import Check, Component
@@ -22,8 +23,13 @@ _DTYPES = ("float64", "float32", "bfloat16")
 
 def all_checks(component: Component) -> tuple[Check, ...]:
     """The fixed list of a component's checks: the common ones, which look at the family's cases, then the family's."""
-    own = registry.checks(component.name)
-    family = registry.families()[component.name]
+    return _all_checks(component.name)
+
+
+@cache
+def _all_checks(name: str) -> tuple[Check, ...]:
+    component, own = registry.components()[name], registry.checks(name)
+    family = registry.families()[name]
     cases = tuple(case for check in own for case in check.cases)
     plain = tuple({case.run: case for case in reversed(cases) if case.dtype in _DTYPES[:2]}.values())
     looked_at = {
@@ -31,7 +37,7 @@ def all_checks(component: Component) -> tuple[Check, ...]:
         "purity": cases,
     }
     common = tuple(
-        Check(f"{family}.{component.name}.{fact}", _SAYS[fact], looked_at.get(fact, plain), observes=fact)
+        Check(f"{family}.{name}.{fact}", _SAYS[fact], looked_at.get(fact, plain), observes=fact)
         for fact in _BY_FORM[component.form]
     )
     return common + own

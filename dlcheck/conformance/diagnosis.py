@@ -116,7 +116,7 @@ def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], op
 
 
 def _quickest_first(checks: Sequence[Check], failing: Sequence[Place]) -> list[Place]:
-    """A plain case, which rejects most mistakes, then the failing ones, then all others; short runs before long ones."""
+    """A plain case, which rejects most mistakes, then the failing ones, then the others; short runs first."""
 
     def length(place: Place) -> int:
         return len(place[1].inputs.get("steps", ()))

@@ -336,7 +336,7 @@ def two_sample_test(a: Array, b: Array, name: str = "values", false_alarm: float
     """Two-sample Kolmogorov-Smirnov test on the first n of each; p <= e exp(-n d^2) for all n (Wei, Dudley 2012)."""
     n = min(a.size, b.size)
     first, second = (np.sort(values.ravel()[:n]) for values in (a, b))
-    every = np.concatenate([first, second])
+    every = np.union1d(first, second)
     below = [np.searchsorted(values, every, side="right") / n for values in (first, second)]
     distance = float(np.max(np.abs(below[0] - below[1])))
     p_value = min(1.0, math.exp(1 - n * distance**2))

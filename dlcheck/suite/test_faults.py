@@ -8,7 +8,7 @@ import pytest
 from dlcheck import registry
 from dlcheck.component import Component, Fault
 from dlcheck.conformance.check import judge
-from dlcheck.conformance.oracle import Reference
+from dlcheck.conformance.diagnosis import combinations, reference
 from dlcheck.conformance.separation import separations
 from dlcheck.outcomes import record
 
@@ -16,7 +16,7 @@ from dlcheck.outcomes import record
 @pytest.mark.parametrize("fault", registry.faults().values(), ids=registry.faults())
 def test_fault(fault: Fault, report: Callable[..., None]) -> None:
     component = registry.components()[fault.component]
-    found = judge(component, Reference(component, fault=fault), examples=0)
+    found = judge(component, reference(component, combinations(component)[0], fault.id), examples=0)
     killed_by = [check.id for check in found.checks if check.status == "fail"]
     flags = [finding.flag for finding in found.findings if finding.severity == "error"]
     named = bool(flags) and flags[0] == fault.id
