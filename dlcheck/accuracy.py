@@ -1,7 +1,9 @@
 """How accurate the activations of one number are over every number of a format, forward and derivative."""
 
+import math
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
+from types import ModuleType
 from typing import Any, Literal
 
 import mpmath
@@ -9,9 +11,9 @@ import numpy as np
 import torch
 
 from dlcheck import registry
-from dlcheck.component import Case, Component
+from dlcheck.component import Case
 from dlcheck.evidence import exhaustive, numerics
-from dlcheck.evidence.exhaustive import Accuracy, Exact, Tested
+from dlcheck.evidence.exhaustive import Accuracy, Oracle, Tested
 
 Of = Literal["forward", "derivative"]
 
@@ -19,48 +21,57 @@ NATIVE = "torch.nn.functional"
 """The name of torch's own functions, beside our implementations."""
 
 _SLOPE = 0.01
-_EXACT: dict[str, dict[Of, Exact]] = {
+_FORMULAS: dict[str, dict[Of, Callable[[ModuleType, Any], Any]]] = {
     "sigmoid": {
-        "forward": lambda x: 1 / (1 + mpmath.exp(-x)),
-        "derivative": lambda x: 1 / (2 + mpmath.exp(x) + mpmath.exp(-x)),
+        "forward": lambda m, x: 1 / (1 + m.exp(-x)),
+        "derivative": lambda m, x: 1 / (2 + m.exp(x) + m.exp(-x)),
     },
-    "tanh": {"forward": mpmath.tanh, "derivative": lambda x: mpmath.sech(x) ** 2},
-    "relu": {"forward": lambda x: max(x, mpmath.mpf(0)), "derivative": lambda x: mpmath.mpf(x > 0)},
+    "tanh": {"forward": lambda m, x: m.tanh(x), "derivative": lambda m, x: 1 / m.cosh(x) ** 2},
+    "relu": {"forward": lambda m, x: max(x, 0.0), "derivative": lambda m, x: float(x > 0)},
     "leaky_relu": {
-        "forward": lambda x: x if x > 0 else _SLOPE * x,
-        "derivative": lambda x: mpmath.mpf(1 if x > 0 else _SLOPE),
+        "forward": lambda m, x: x if x > 0 else _SLOPE * x,
+        "derivative": lambda m, x: 1.0 if x > 0 else _SLOPE,
     },
 }
+"""The functions of one number in ``math`` or ``mpmath``: neither NumPy's nor torch's arithmetic."""
 
 
 def components() -> list[str]:
     """The components that this can be asked of."""
-    return [name for name in registry.components() if name in _EXACT]
+    return [name for name in registry.components() if name in _FORMULAS]
+
+
+IMPLEMENTATIONS = (*registry.IMPLEMENTATIONS, NATIVE)
 
 
 @cache
-def _code(name: str, implementation: str) -> Tested:
-    if implementation == NATIVE:
-        return getattr(torch.nn.functional, name)
-    return registry.implementation(name, implementation)  # type: ignore[return-value]
+def _tested(name: str, implementation: str, of: Of) -> Tested:
+    if implementation == "reference":
+        return exhaustive.of_arrays(_reference(name, of))
+    code: Any = getattr(torch.nn.functional, name) if implementation == NATIVE else None
+    code = code or registry.implementation(name, implementation)
+    return code if of == "forward" else exhaustive.derivative(code)
 
 
-def _oracle(component: Component, of: Of) -> Callable[[Any], Any]:
+def _reference(name: str, of: Of) -> Oracle:
     """The reference in float64."""
-    module: Any = registry.module(registry.families()[component.name], "reference")
-    if of == "forward":
-        return getattr(module, component.name)
-    backward = getattr(module, f"{component.name}_backward")
-    return lambda x: next(iter(backward(np.ones_like(x), x).values()))
+    module: Any = registry.module(registry.families()[name], "reference")
+    return getattr(module, name if of == "forward" else f"{name}_derivative")
+
+
+def _oracle(name: str, implementation: str, of: Of) -> Oracle:
+    """What an implementation is held against: the reference, and Python's own functions for the reference."""
+    if implementation != "reference":
+        return _reference(name, of)
+    formula = _FORMULAS[name][of]
+    return exhaustive.of_numbers(partial(formula, math), partial(formula, mpmath))
 
 
 def table(name: str, implementation: str, dtype: str, device: str = "cpu") -> Iterator[tuple[Of, Accuracy]]:
     """The accuracy of an implementation in a dtype, forward and derivative."""
-    component = registry.components()[name]
-    code = _code(name, implementation)
-    for of, exact in _EXACT[name].items():
-        tested = code if of == "forward" else exhaustive.derivative(code)
-        yield of, exhaustive.accuracy(tested, _oracle(component, of), exact, dtype, device=device)
+    for of, formula in _FORMULAS[name].items():
+        tested, oracle = _tested(name, implementation, of), _oracle(name, implementation, of)
+        yield of, exhaustive.accuracy(tested, oracle, partial(formula, mpmath), dtype, device=device)
 
 
 def share_of_allowed(name: str, implementation: str, of: Of, dtype: str, device: str = "cpu") -> float:
@@ -69,13 +80,12 @@ def share_of_allowed(name: str, implementation: str, of: Of, dtype: str, device:
     A derivative is formed from the output, whose rounding it inherits, so its error is measured against 1 where it
     is smaller; it is not asked for at NaN.
     """
-    component, code = registry.components()[name], _code(name, implementation)
+    component = registry.components()[name]
     x = torch.arange(2**16, dtype=torch.int32).to(torch.int16).view(getattr(torch, dtype))
     x = x if of == "forward" else x[~x.isnan()]
-    tested = code if of == "forward" else exhaustive.derivative(code)
-    got = tested(x.to(device)).detach().double().cpu().numpy()
+    got = _tested(name, implementation, of)(x.to(device)).detach().double().cpu().numpy()
     with np.errstate(all="ignore"):
-        right = _oracle(component, of)(x.double().numpy())
+        right = _reference(name, of)(x.double().numpy())
         size = np.abs(right) if of == "forward" else np.maximum(np.abs(right), 1.0)
         operations = component.operations(Case(of, {"x": right}))
         error = np.abs(got - right) / numerics.roundings(size, dtype, operations)

@@ -238,7 +238,7 @@ def exhaust(component: str, dtype: str, implementation: str, device: str) -> Non
 
     known = {name: registry.components()[name] for name in accuracy.components()}
     registry.lookup("activation of one number", known, component)
-    registry.lookup("implementation", dict.fromkeys(["torch", accuracy.NATIVE]), implementation)
+    registry.lookup("implementation", dict.fromkeys(accuracy.IMPLEMENTATIONS), implementation)
     for of, found in accuracy.table(component, implementation, dtype, device):
         click.echo(f"{component} {of}, {implementation}, {dtype}: {found.inputs} inputs")
         click.echo(f"  worst error {found.worst_ulp:.6g} ulp at {found.worst_input!r}")

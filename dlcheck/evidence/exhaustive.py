@@ -8,6 +8,7 @@ dilemma: Muller et al., Handbook of Floating-Point Arithmetic, chapter 10).
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -20,7 +21,7 @@ from dlcheck.evidence import numerics
 Array = NDArray[np.float64]
 Tested = Callable[[Tensor], Tensor]
 Oracle = Callable[[Array], Array]
-Exact = Callable[[mpmath.mpf], mpmath.mpf]
+Exact = Callable[[Any], Any]
 
 SPECIAL = (float("nan"), float("inf"), float("-inf"), 0.0, -0.0)
 CHUNK = 2**18
@@ -72,6 +73,19 @@ def of_arrays(function: Oracle) -> Tested:
         return torch.from_numpy(numerics.rounded(values, str(x.dtype).removeprefix("torch."))).to(x.device, x.dtype)
 
     return on_tensors
+
+
+def of_numbers(fast: Exact, exact: Exact) -> Oracle:
+    """A function of one number as one of float64 arrays: by ``fast`` in floats, and ``exact`` where that overflows."""
+
+    def one(x: float) -> float:
+        try:
+            return float(fast(x))
+        except OverflowError:
+            with mpmath.workdps(_DIGITS):
+                return float(exact(mpmath.mpf(x)))
+
+    return lambda x: np.array([one(float(value)) for value in x.ravel()]).reshape(x.shape)
 
 
 def derivative(function: Tested) -> Tested:

@@ -10,7 +10,7 @@ from dlcheck.suite.judging import Run
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("implementation", ["torch", accuracy.NATIVE])
+@pytest.mark.parametrize("implementation", accuracy.IMPLEMENTATIONS)
 @pytest.mark.parametrize("component", accuracy.components())
 def test_accuracy(component: str, implementation: str, dtype: str, run: Run, report: Callable[..., None]) -> None:
     report(list(_records(component, implementation, dtype, run.device)))
