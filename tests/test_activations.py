@@ -1,6 +1,5 @@
 """The activation functions: against mpmath, differences and torch's own, and mistakes as people write them."""
 
-import inspect
 
 import mpmath
 import numpy as np
@@ -289,8 +288,7 @@ WRONG = [
 @pytest.mark.parametrize("on_torch", [False, True], ids=["numpy", "torch"])
 @pytest.mark.parametrize(("name", "inputs", "settings", "sentence"), WRONG)
 def test_wrong_arguments_are_refused_in_the_same_words(name, inputs, settings, sentence, on_torch):
-    # below the shape checks of the tests, as a user without them calls it
-    code = inspect.unwrap(getattr(ours if on_torch else reference, name))
+    code = getattr(ours if on_torch else reference, name)
     with pytest.raises((ValueError, TypeError)) as refused:
         code(*(torch.from_numpy(values) if on_torch else values for values in inputs), **settings)
     assert str(refused.value) == sentence
@@ -298,9 +296,9 @@ def test_wrong_arguments_are_refused_in_the_same_words(name, inputs, settings, s
 
 def test_an_upstream_gradient_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"grad_output must have the output's shape \(2, 3\), not \(3, 2\)"):
-        reference.relu_backward.__wrapped__(ONES.T, ONES)
+        reference.relu_backward(ONES.T, ONES)
 
 
 def test_an_unknown_convention_is_refused():
     with pytest.raises(ValueError, match="ties must be 'first' or 'all' or 'split', not 'last'"):
-        reference.maxout_backward.__wrapped__(ONES, ONES, np.ones((2, 3, 3)), np.ones((2, 3)), ties="last")
+        reference.maxout_backward(ONES, ONES, np.ones((2, 3, 3)), np.ones((2, 3)), ties="last")

@@ -59,8 +59,8 @@ class Trial:
     """One implementation on trial: runs each case once and remembers what it and the hypotheses gave."""
 
     def __init__(self, component: Component, implementation: Implementation, fixed: Mapping[str, Any] | None = None):
-        self.component, self.implementation = component, implementation
-        self._fixed = {name: value for name, value in (fixed or {}).items() if name in component.settings}
+        self.component, self.implementation, self.given = component, implementation, dict(fixed or {})
+        self._fixed = {name: value for name, value in self.given.items() if name in component.settings}
         self._cases: dict[Case, Case] = {}
         self._seen: dict[Case, Observation | Exception] = {}
         self._typical: dict[Case, dict[str, Array]] = {}
@@ -79,6 +79,8 @@ class Trial:
         return found
 
     def _observed(self, case: Case) -> Observation | NotProvided | Misbehaviour:
+        if self._fixed and (clash := self._clash(case)):
+            return NotProvided(clash)
         try:
             return self.implementation.observe(self.case(case))
         except Refused:
@@ -87,6 +89,14 @@ class Trial:
             return answer
         except Exception as error:
             return raised(error)
+
+    def _clash(self, case: Case) -> str:
+        """Why the settings of a case do not go together with those that are fixed; "" where they do."""
+        try:
+            Reference(self.component).observe(self.case(case))
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def expected(self, hypothesis: Reference, case: Case) -> Observation:
         """What a hypothesis gives."""

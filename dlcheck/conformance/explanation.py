@@ -23,6 +23,7 @@ def finding(
     known = diagnosis.matching if diagnosis else ()
     comparison = failure if isinstance(failure, Comparison) else None
     source = component.sources[0]
+    fixed = [f"--set {name}={value}" for name, value in trial.given.items()]
     details = {
         "check": f"{check.id}: {check.says}",
         "source": f"{source.title}, {source.locator}".rstrip(", "),
@@ -33,7 +34,7 @@ def finding(
         "ruled out": "; ".join(f.says for f in diagnosis.ruled_out[:_SHOWN]) if diagnosis and known else "",
         "effect": known[0].effect if known else "",
         "fix": known[0].fix if known else "",
-        "replay": f"dlcheck check {target} --as {component.name} --seed {seed}",
+        "replay": " ".join([f"dlcheck check {target} --as {component.name}", *fixed, f"--seed {seed}"]),
         "explain": f"dlcheck explain {known[0].id if known else check.id}",
     }
     return Finding(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from dlcheck import results
+from dlcheck.evidence import experiment
 from dlcheck.outcomes import Record
 from dlcheck.profiles import PROFILES
 from dlcheck.pytest_plugin import setting
@@ -14,8 +15,8 @@ from dlcheck.suite.judging import Run
 @pytest.fixture(scope="session")
 def run(pytestconfig: pytest.Config) -> Run:
     """The options of this run."""
-    device = setting(pytestconfig, "device")
-    return Run(int(setting(pytestconfig, "seed")), PROFILES[setting(pytestconfig, "profile")], _available(device))
+    experiment.PROFILE = profile = setting(pytestconfig, "profile")
+    return Run(int(setting(pytestconfig, "seed")), PROFILES[profile], _available(setting(pytestconfig, "device")))
 
 
 def _available(device: str) -> str:
