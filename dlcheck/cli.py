@@ -93,7 +93,23 @@ def _unique(pairs: Sequence[tuple[str, Any]], option: str) -> dict[str, Any]:
     return dict(pairs)
 
 
-@main.command()
+class Checking(click.Command):
+    """A command whose options of pairs take several: ``--set a=1 b=2`` is ``--set a=1 --set b=2``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write the option before each of its pairs."""
+        written: list[str] = []
+        option = ""
+        for argument in args:
+            if option and "=" in argument and not argument.startswith("-") and written[-1] != option:
+                written.append(option)
+            elif argument.startswith("-"):
+                option = argument if argument in ("--set", "--convention") else ""
+            written.append(argument)
+        return super().parse_args(ctx, written)
+
+
+@main.command(cls=Checking)
 @click.argument("target")
 @click.option("--as", "component", required=True, metavar="COMPONENT", help="What TARGET is meant to be.")
 @click.option("--set", "settings", multiple=True, type=Pairs(literal=True), help="A keyword for every call of TARGET.")

@@ -86,7 +86,9 @@ class Judgement:
             return "conditional"
         if not failed and not self.conditions and self.confirmed:
             return "holds"
-        raise Unsupported(f"undecided: confirmed={self.confirmed}, conditions={self.conditions!r}, counterexample={failed}")
+        raise Unsupported(
+            f"undecided: confirmed={self.confirmed}, conditions={self.conditions!r}, counterexample={failed}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

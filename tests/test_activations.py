@@ -1,6 +1,5 @@
 """The activation functions: against mpmath, differences and torch's own, and mistakes as people write them."""
 
-
 import mpmath
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""``check`` and ``conformance_tests``: the verdict, the conventions by name, the mistake by name, the form of the answer."""
+"""``check`` and ``conformance_tests``: verdict, conventions and mistake by name, the form of the answer."""
 
 import json
 import math
@@ -45,7 +45,9 @@ def test_a_known_mistake_is_named_first_with_all_that_helps(wrong):
     assert not wrong.conforms
     assert first.flag == "opt-adam-bias-correction-no-power"
     assert first.summary == "adam: bias correction divides by 1 - beta, not 1 - beta^t"
-    assert {"check", "source", "input", "expected", "got", "pattern", "diagnosis", "fix", "replay"} <= set(first.details)
+    assert {"check", "source", "input", "expected", "got", "pattern", "diagnosis", "fix", "replay"} <= set(
+        first.details
+    )
     assert "t=1: 1 " in first.details["pattern"]
 
 

@@ -80,7 +80,7 @@ def test_a_numpy_object_is_judged_forward_and_backward():
     ],
 )
 def test_a_target_that_cannot_be_had_is_a_wrong_call(target, words):
-    with pytest.raises(Refused, match=".") as refused:
+    with pytest.raises(Refused) as refused:
         dlcheck.check(target, "sigmoid")
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)

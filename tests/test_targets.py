@@ -25,9 +25,7 @@ def test_names_lead_through_modules_and_attributes():
     "target", ["torch.optim.Adam", "torch.optim:NoSuch", "nosuchpackage:f", "nofile.py:f", ":f", "torch:"]
 )
 def test_what_cannot_be_found_says_what_was_tried(target):
-    with pytest.raises(
-        Refused, match=r"expected path/to/file.py:name|has no 'NoSuch'|cannot be|no file"
-    ):
+    with pytest.raises(Refused, match=r"expected path/to/file.py:name|has no 'NoSuch'|cannot be|no file"):
         targets.load(target)
 
 

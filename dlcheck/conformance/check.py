@@ -117,7 +117,7 @@ def _run(trial: Trial, check: Check, hypothesis: Reference, seed: int, examples:
         worst = max(worst, found[1].ratio) if found and isinstance(found[1], Comparison) else worst
     if failing is not None:
         message = failing[1] if isinstance(failing[1], str) else failing[1].says
-        return CheckOutcome(check.id, "fail", ran, worst, message), *failing
+        return CheckOutcome(check.id, "fail", ran, worst, message), failing[0], failing[1]
     status = "pass" if ran else "not_provided"
     return CheckOutcome(check.id, status, ran, worst, "" if ran else lacks), None, ""
 
@@ -127,6 +127,7 @@ def _search(
 ) -> tuple[tuple[Case, Comparison | str] | None, int]:
     """Hypothesis's search for a case that disagrees, shrunk to the smallest, and how many were tried."""
     import hypothesis as hyp
+    from hypothesis.errors import Flaky
 
     failures: list[tuple[Case, Comparison | str]] = []
     tried = 0
@@ -137,7 +138,7 @@ def _search(
         database=None,
         deadline=None,
         phases=(hyp.Phase.generate, hyp.Phase.shrink),
-        suppress_health_check=list(hyp.HealthCheck),
+        suppress_health_check=tuple(hyp.HealthCheck.__members__.values()),
         print_blob=False,
     )
     @hyp.given(check.search)
@@ -156,10 +157,8 @@ def _search(
 
     try:
         agrees()
-    except AssertionError:
+    except (AssertionError, Flaky):
         # Hypothesis ends with the smallest failing case
-        return failures[-1], tried
-    except hyp.errors.Flaky:
         return failures[-1], tried
     return None, tried
 

@@ -24,7 +24,7 @@ def prepared(case: Case, settings: Mapping[str, Any] | None = None) -> Case:
 
     def held(value: Any) -> Any:
         if isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f":
-            return numerics.rounded(value, case.dtype)
+            return numerics.rounded(np.asarray(value, np.float64), case.dtype)
         if isinstance(value, Mapping):
             return {key: held(inner) for key, inner in value.items()}
         return [held(inner) for inner in value] if isinstance(value, list) else value

@@ -86,7 +86,8 @@ def _sign_patterns(count: int) -> Iterator[Callable[[int], Array]]:
             nonlocal start
             index = np.arange(start, start + size)
             start += size
-            return np.ones(size) if bit < 0 else 1.0 - 2.0 * (index >> bit & 1)
+            up = np.ones(size, bool) if bit < 0 else (index >> bit & 1) == 0
+            return np.where(up, 1.0, -1.0)
 
         yield signs
 
@@ -102,19 +103,21 @@ def allowance(
 ) -> dict[str, Array]:
     """Error that a right implementation may make in each output of ``function(inputs, settings)``.
 
-    Moving every input and setting by the unit roundoff u of the dtype, in sign patterns in which any two of them
-    move together once and apart once, changes the result by up to d: its conditioning (a deterministic form of
-    stochastic arithmetic, Vignes 1993). An implementation whose outputs pass through k roundings may be off by
-    k (d + u |y| + q): q is the smallest normal number, below which hardware may flush to zero, or float16's
-    smallest subnormal. ``magnitudes`` stand for |y| where a result passed through larger ones; ``exact`` leaves d out.
+    Moving every input and setting by the unit roundoff u of the dtype (settings by float32's at most, for nobody keeps
+    them in less), in sign patterns in which any two of them move together once and apart once, changes the result by
+    up to d: its conditioning (a deterministic form of stochastic arithmetic, Vignes 1993). An implementation whose
+    outputs pass through k roundings may be off by k (d + u |y| + q): q is the smallest normal number, below which
+    hardware may flush to zero, or float16's smallest subnormal. ``magnitudes`` stand for |y| where a result passed
+    through larger ones; ``exact`` leaves d out.
     """
     u = unit_roundoff(dtype)
+    kept = min(u, unit_roundoff("float32"))
     with np.errstate(all="ignore"):
         values = function(inputs, settings)
         spread = {name: np.zeros_like(value) for name, value in values.items()}
         for signs in () if exact else _sign_patterns(_count(inputs) + _count(settings)):
             # twice as far and half of what comes of it: in float64 itself 1 + u is 1
-            moved = function(_moved(inputs, 2 * u, signs), _moved(settings, 2 * u, signs))
+            moved = function(_moved(inputs, 2 * u, signs), _moved(settings, 2 * kept, signs))
             for name, value in values.items():
                 distance = np.abs(moved[name] - value) / 2
                 spread[name] = np.fmax(spread[name], np.where(np.isfinite(distance), distance, 0.0))

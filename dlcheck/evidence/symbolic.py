@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 
@@ -31,7 +32,7 @@ def is_zero(residual: sp.Basic | Iterable[sp.Basic]) -> bool:
     return all(_is_zero(sp.sympify(entry)) for entry in entries)
 
 
-def _is_zero(entry: sp.Expr) -> bool:
+def _is_zero(entry: Any) -> bool:
     if entry == 0 or sp.expand(entry) == 0:
         return True
     numerator, _ = sp.fraction(sp.together(entry))

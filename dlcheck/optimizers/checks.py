@@ -206,6 +206,9 @@ def _forms(plain: Settings) -> Iterator[tuple[str, str, list[Case]]]:
     cases = [_single(grads, plain, layout=layout) for layout in ("strided", "transposed", "readonly")]
     yield "non_contiguous", "parameters that are strided, transposed or read-only arrays", cases
     yield "float32", "single precision", [_single(_numbers(32, 5, 3), plain, dtype="float32")]
+    # more elements than a block of a vectorised kernel, and a rest
+    halves = [_single(_numbers(33, 2, 35), plain, dtype=dtype) for dtype in ("bfloat16", "float16")]
+    yield "half", "half precision, every element of a longer array", halves
 
 
 @st.composite
@@ -233,16 +236,8 @@ def checks(component: Component) -> tuple[Check, ...]:
         _forms(plain),
     ]
     searches = {"trajectory": _search(plain, component)}
-    listed = [
+    return tuple(
         Check(f"optimizers.{component.name}.{name}", says, tuple(cases), searches.get(name))
         for part in parts
         for name, says, cases in part
-    ]
-    return *listed, _gradients_untouched(plain, component)
-
-
-def _gradients_untouched(plain: Settings, component: Component) -> Check:
-    grads = _numbers(40, 2, 3)
-    cases = [_single(grads, {**plain, "weight_decay": 0.5}), _single(grads, {**plain, "maximize": True})]
-    says = "the caller's gradients are left as they were"
-    return Check(f"optimizers.{component.name}.gradients_untouched", says, tuple(cases), observes="purity")
+    )

@@ -47,6 +47,14 @@ _AS_CONTIGUOUS = (
     "the fused kernels of the CPU walk the memory of a parameter with gaps as if it had none: they change the numbers "
     "in the gaps and leave the parameter's last ones as they were"
 )
+_HALF_BLOCKS = (
+    "the fused kernel of the CPU leaves whole blocks of a bfloat16 or float16 parameter as they were "
+    "(pytorch/pytorch#191763)"
+)
+_LATE_GRADIENT = (
+    "with momentum, the fused form raises a TypeError once a parameter gets its first gradient after another has a "
+    "velocity already"
+)
 _VELOCITY_IN_GRAD = (
     "with nesterov, the foreach form adds the velocity into p.grad itself, which the plain form leaves as it was "
     "(pytorch/pytorch#92706 ended such changes elsewhere)"
@@ -55,6 +63,7 @@ _VELOCITY_IN_GRAD = (
 
 def _fused(component: str) -> Counterpart:
     known = {f"optimizers.{component}.non_contiguous": _AS_CONTIGUOUS}
+    known |= {"optimizers.sgd.half": _HALF_BLOCKS} if component == "sgd" else {}
     return Counterpart(component, f"torch.optim:{_OPTIMIZERS[component]}", {"fused": True}, known)
 
 
@@ -71,6 +80,16 @@ COUNTERPARTS = (
     *map(_foreach, _OPTIMIZERS),
     *map(_fused, ("sgd", "adagrad", "adam", "adamw")),
     Counterpart("momentum", "torch.optim:SGD", {"momentum": 0.9}),
+    Counterpart(
+        "momentum",
+        "torch.optim:SGD",
+        {"momentum": 0.9, "fused": True},
+        {
+            "optimizers.momentum.none_gradients": _LATE_GRADIENT,
+            "optimizers.momentum.non_contiguous": _AS_CONTIGUOUS,
+            "optimizers.momentum.half": _HALF_BLOCKS,
+        },
+    ),
     Counterpart("nesterov", "torch.optim:SGD", {"momentum": 0.9, "nesterov": True}),
     Counterpart("adam", "torch.optim:Adam", {"amsgrad": True}),
 )

@@ -3,4 +3,4 @@
 import numpy as np
 
 scale = np.sqrt(4.0)
-layer = undefined_layer(scale)  # noqa: F821
+layer = undefined_layer(scale)
