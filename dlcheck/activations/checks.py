@@ -205,7 +205,7 @@ def _searched_along(backward: bool, shape: st.SearchStrategy[Shape], axis: st.Se
     """Arrays of a shape, along the axis of a number, or without one where that is None."""
 
     def case(shape: Shape, seed: int, axis: int | None) -> Case:
-        settings = {} if axis is None else {"dim": axis % (2 * len(shape)) - len(shape)}
+        settings: dict[str, Any] = {} if axis is None else {"dim": axis % (2 * len(shape)) - len(shape)}
         forward = _forward(uniform(shape, seed), **settings)
         return _backward(forward) if backward else forward
 

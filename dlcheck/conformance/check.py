@@ -138,7 +138,7 @@ def _search(
         database=None,
         deadline=None,
         phases=(hyp.Phase.generate, hyp.Phase.shrink),
-        suppress_health_check=tuple(hyp.HealthCheck.__members__.values()),
+        suppress_health_check=list(hyp.HealthCheck),  # type: ignore[arg-type]
         print_blob=False,
     )
     @hyp.given(check.search)
