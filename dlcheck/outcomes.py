@@ -66,7 +66,6 @@ def assemble(records: Sequence[Record], environment: results.Environment) -> res
         summary=summary(claims, components),
         claims=claims,
         components=components,
-        figures=[],
         upstream=[
             {"target": record["implementation"], "component": record["component"], "check": record["subject"]}
             | {"reason": record["message"], "status": record["found"]["state"]}

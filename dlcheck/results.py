@@ -132,7 +132,6 @@ class Results(TypedDict):
     summary: dict[str, dict[str, int]]
     claims: list[Claim]
     components: list[Component]
-    figures: list[dict[str, Any]]
     upstream: list[dict[str, Any]]
 
 

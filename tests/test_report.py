@@ -177,7 +177,6 @@ def results(claims: list[dict[str, Any]], components: list[dict[str, Any]], **ch
         },
         "claims": claims,
         "components": components,
-        "figures": [],
         "upstream": [],
     } | changes
 
@@ -187,7 +186,6 @@ def whole() -> dict[str, Any]:
     return results(
         [a_claim(i) for i in range(80)],
         [a_component(name, family) for family, names in FAMILIES.items() for name in names],
-        figures=[figure(i) | {"family": family} for i, family in enumerate(FAMILIES)],
         upstream=[{"target": "torch 2.13", "component": "adam", "check": "state", "reason": "lr", "status": "known"}],
     )
 

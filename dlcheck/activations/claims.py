@@ -262,8 +262,8 @@ def sigmoid_derivative(implementation: Any) -> Judgement:
 
 @claim(
     "sigmoid.open-unit-interval",
-    says="The sigmoid's output lies strictly between 0 and 1, and it is strictly increasing and continuous, in "
-    "real numbers and in float32, float16 and bfloat16.",
+    says="The sigmoid's output lies strictly between 0 and 1, and it is strictly increasing and continuous "
+    "(judge it in real numbers and in float32, float16 and bfloat16).",
     sources=(_notes("001, section 3.1"),),
     evidence="exhaustive",
     verdict="conditional",

@@ -149,13 +149,12 @@ def _worst_first(claims: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 
 
 def _families(results: Mapping[str, Any]) -> dict[str, dict[str, list[Any]]]:
-    """Claims, components and figures by family, in the order in which the families are met."""
-    order = dict.fromkeys(item["family"] for part in ("components", "claims", "figures") for item in results[part])
+    """Claims and components by family, in the order in which the families are met."""
+    order = dict.fromkeys(item["family"] for part in ("components", "claims") for item in results[part])
     return {
         family: {
             "claims": _worst_first(c for c in results["claims"] if c["family"] == family),
             "components": [c for c in results["components"] if c["family"] == family],
-            "figures": [f for f in results["figures"] if f["family"] == family],
         }
         for family in order
     }
