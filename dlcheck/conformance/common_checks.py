@@ -18,6 +18,7 @@ _BY_FORM = {
     "optimizer": ("dtype", "purity", "determinism"),
     "initializer": ("dtype", "generator", "fresh"),
 }
+_OF_DRAWS = ("generator", "fresh")
 _DTYPES = ("float64", "float32", "bfloat16")
 
 
@@ -39,5 +40,6 @@ def _all_checks(name: str) -> tuple[Check, ...]:
     common = tuple(
         Check(f"{family}.{name}.{fact}", _SAYS[fact], looked_at.get(fact, plain), observes=fact)
         for fact in _BY_FORM[component.form]
+        if fact not in _OF_DRAWS or "generator" in component.settings
     )
     return common + own

@@ -145,6 +145,9 @@ TRUNCATED_STD = Convention(
     (TORCH, KERAS),
 )
 
+RANDOM = {"generator": None}
+"""The setting of every initializer that draws."""
+
 COMPONENTS = (
     Component(
         "constant_", "initializer", "Fills with one value.", r"w = \mathrm{val}", "torch.nn.init.constant_",
@@ -152,46 +155,52 @@ COMPONENTS = (
     ),
     Component(
         "normal_", "initializer", "Draws from a normal law.", r"w \sim N(\mu, \sigma^2)", "torch.nn.init.normal_",
-        (NOTES, TORCH), settings={"mean": 0.0, "std": 1.0}, conventions=(NORMAL_SCALE,),
+        (NOTES, TORCH), settings={"mean": 0.0, "std": 1.0, **RANDOM}, conventions=(NORMAL_SCALE,),
     ),
     Component(
         "uniform_", "initializer", "Draws from a uniform law.", r"w \sim U(a, b)", "torch.nn.init.uniform_",
-        (NOTES, TORCH), settings={"a": 0.0, "b": 1.0}, conventions=(UNIFORM_SCALE,),
+        (NOTES, TORCH), settings={"a": 0.0, "b": 1.0, **RANDOM}, conventions=(UNIFORM_SCALE,),
     ),
     Component(
         "xavier_uniform_", "initializer", "Draws uniformly so that signals and gradients roughly keep their variance.",
         r"w \sim U(-b, b),\quad b = g \sqrt{\frac{6}{n_{in} + n_{out}}}", "torch.nn.init.xavier_uniform_",
-        (GLOROT, NOTES), settings={"gain": 1.0}, conventions=(XAVIER_FAN,),
+        (GLOROT, NOTES), settings={"gain": 1.0, **RANDOM}, conventions=(XAVIER_FAN,),
     ),
     Component(
         "xavier_normal_", "initializer", "Draws normally so that signals and gradients roughly keep their variance.",
         r"w \sim N\left(0, \frac{2 g^2}{n_{in} + n_{out}}\right)", "torch.nn.init.xavier_normal_",
-        (GLOROT, NOTES), settings={"gain": 1.0}, conventions=(XAVIER_FAN, XAVIER_MAGNITUDE),
+        (GLOROT, NOTES), settings={"gain": 1.0, **RANDOM}, conventions=(XAVIER_FAN, XAVIER_MAGNITUDE),
     ),
     Component(
         "kaiming_uniform_", "initializer",
         "Draws uniformly so that a rectified layer keeps the variance of its signal.",
         r"w \sim U(-b, b),\quad b = g \sqrt{\frac{3}{n}},\quad g = \sqrt{\frac{2}{1 + a^2}}",
         "torch.nn.init.kaiming_uniform_", (HE,),
-        settings={"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"}, conventions=(HE_FAN, HE_GAIN),
+        settings={"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu", **RANDOM}, conventions=(HE_FAN, HE_GAIN),
     ),
     Component(
         "kaiming_normal_", "initializer", "Draws normally so that a rectified layer keeps the variance of its signal.",
         r"w \sim N\left(0, \frac{g^2}{n}\right),\quad g = \sqrt{\frac{2}{1 + a^2}}", "torch.nn.init.kaiming_normal_",
-        (HE,), settings={"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"}, conventions=(HE_FAN, HE_GAIN),
+        (HE,),
+        settings={"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu", **RANDOM},
+        conventions=(HE_FAN, HE_GAIN),
     ),
     Component(
         "orthogonal_", "initializer", "Draws a matrix with orthonormal columns or rows.",
         r"W = g\, Q \operatorname{diag}(\operatorname{sign} R_{ii}),\quad QR = G,\quad G_{ij} \sim N(0, 1)",
-        "torch.nn.init.orthogonal_", (SAXE, MEZZADRI), settings={"gain": 1.0}, conventions=(ORTHOGONAL_ROUTE,),
+        "torch.nn.init.orthogonal_", (SAXE, MEZZADRI),
+        settings={"gain": 1.0, **RANDOM},
+        conventions=(ORTHOGONAL_ROUTE,),
     ),
     Component(
         "trunc_normal_", "initializer", "Draws from a normal law cut at two bounds.",
         r"w \sim N(\mu, \sigma^2) \mid a \le w \le b", "torch.nn.init.trunc_normal_", (ROBERT, TORCH),
-        settings={"mean": 0.0, "std": 1.0, "a": -2.0, "b": 2.0}, conventions=(TRUNCATED_BOUNDS, TRUNCATED_STD),
+        settings={"mean": 0.0, "std": 1.0, "a": -2.0, "b": 2.0, **RANDOM},
+        conventions=(TRUNCATED_BOUNDS, TRUNCATED_STD),
     ),
     Component(
         "reciprocal_uniform_", "initializer", "Draws uniformly between plus and minus one over the number of inputs.",
         r"w \sim U\left(-\frac{1}{n}, \frac{1}{n}\right)", "f(tensor, generator=None) -> tensor, in place", (NOTES,),
+        settings=RANDOM,
     ),
 )  # fmt: skip
