@@ -18,7 +18,7 @@ from dlcheck.conformance.implementation import (
     raised,
 )
 from dlcheck.conformance.oracle import Reference, prepared
-from dlcheck.evidence import numerics, statistics
+from dlcheck.evidence import numerics
 
 FACTS: dict[str, str] = {
     "dtype": "the result has dtype {got}, expected {expected} as the input",
@@ -183,6 +183,8 @@ def _compared(name: str, expected: Array, got: Array, dtype: str, allowed: Array
 
 
 def _compare_samples(component: Component, hypothesis: Reference, case: Case, samples: Array) -> Comparison:
+    from dlcheck.evidence import statistics  # imports scipy, for which other components need not wait
+
     shape = (case.inputs["draws"], *case.inputs["shape"])
     if samples.shape != shape and not hypothesis.fault:
         return Comparison(math.inf, "samples", says=f"the tensors have shape {samples.shape[1:]}, expected {shape[1:]}")
