@@ -71,14 +71,19 @@ def judge(
     """Judge an implementation: identify its conventions, run every check, explain what fails."""
     trial = Trial(component, implementation, fixed)
     checks = all_checks(component)
-    survivors = diagnosis.identify(trial, checks)
+    binding = [check for check in checks if check.severity == "error"]
+    survivors = diagnosis.identify(trial, binding)
     followed = diagnosis.determined(component, survivors)
     best = diagnosis.reference(component, survivors[0])
     judged = [_run(trial, check, best, seed, examples) for check in checks]
-    failing = [(check, case) for check, (_, case, _) in zip(checks, judged, strict=True) if case is not None]
+    failing = [
+        (check, case)
+        for check, (_, case, _) in zip(checks, judged, strict=True)
+        if case is not None and check.severity == "error"
+    ]
     found: diagnosis.Diagnosis | None = None
     if failing:
-        found = diagnosis.diagnose(trial, checks, failing, survivors[0])
+        found = diagnosis.diagnose(trial, binding, failing, survivors[0])
         if found.matching:
             followed = {**followed, **{axis: name for axis, name in found.options.items() if axis in followed}}
     findings = [
