@@ -30,7 +30,7 @@ class Commands(click.Group):
             raise WrongCall("python -O strips assertions, so nothing can be judged: run without it")
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             from dlcheck.registry import UnknownName

@@ -15,7 +15,7 @@ from dlcheck.conformance.check import judge
 from dlcheck.conformance.common_checks import all_checks
 from dlcheck.conformance.comparison import Trial
 from dlcheck.conformance.diagnosis import combinations, reference
-from dlcheck.conformance.implementation import Implementation, Observation
+from dlcheck.conformance.implementation import Implementation, Observation, Refused
 from dlcheck.conformance.oracle import Reference
 
 OPTIMIZERS = Path(__file__).parent / "strangers" / "optimizers.py"
@@ -89,6 +89,18 @@ def test_the_snippet_runs_without_dlcheck(wrong, capsys):
 def test_bad_arguments_get_one_sentence(arguments, error, words):
     with pytest.raises(error, match=words):
         dlcheck.check(**{"target": torch.optim.Adam, "component": "adam", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"lr": -1.0}, "nothing can be checked: lr is -1.0, expected a number of at least 0"),
+        ({"betas": (0.9, 1.0)}, "nothing can be checked: betas is"),
+    ],
+)
+def test_a_fixed_setting_out_of_range_is_a_wrong_call(settings, words):
+    with pytest.raises(Refused, match=words):
+        dlcheck.check(f"{OPTIMIZERS}:KerasAdam", "adam", settings=settings)
 
 
 class Always(Implementation):

@@ -11,7 +11,7 @@ from dlcheck.conformance import diagnosis, explanation
 from dlcheck.conformance.common_checks import all_checks
 from dlcheck.conformance.comparison import Comparison, Trial
 from dlcheck.conformance.findings import CheckOutcome, Finding, Report
-from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided
+from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Refused
 from dlcheck.conformance.isolation import Isolated
 from dlcheck.conformance.oracle import Reference
 from dlcheck.conformance.records import check_records
@@ -68,7 +68,10 @@ def judge(
     seed: int = 0,
     examples: int = EXAMPLES,
 ) -> Report:
-    """Judge an implementation: identify its conventions, run every check, explain what fails."""
+    """Judge an implementation: identify its conventions, run every check, explain what fails.
+
+    Raises Refused where no case can be run at all, as with a fixed setting out of range.
+    """
     trial = Trial(component, implementation, fixed)
     checks = all_checks(component)
     binding = [check for check in checks if check.severity == "error"]
@@ -76,6 +79,8 @@ def judge(
     followed = diagnosis.determined(component, survivors)
     best = diagnosis.reference(component, survivors[0])
     judged = [_run(trial, check, best, seed, examples) for check in checks]
+    if all(outcome.status == "not_provided" for outcome, _, _ in judged):
+        raise Refused(f"nothing can be checked: {judged[0][0].message}")
     failing = [
         (check, case)
         for check, (_, case, _) in zip(checks, judged, strict=True)
