@@ -4,9 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Form = Literal["function", "optimizer", "initializer"]
-"""How an implementation is driven: called on arrays, stepped along gradients, or sampled from."""
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -63,20 +60,25 @@ class Fault:
 class Component:
     """One building block with a name from the field.
 
-    ``model`` is what an implementation is a drop-in for, ``inputs`` the names of its array arguments in order (a
-    function's), ``settings`` its keywords with the model's defaults, ``operations`` the number of roundings that an
-    output of a case passes through, ``magnitude`` the size of intermediate results that a right implementation may
-    round at (1 for a sigmoid written with tanh), and ``construct`` the constructor's arguments that follow from the
-    inputs of a case (for an implementation that is a class).
+    ``form`` says how an implementation is driven and names a module of ``dlcheck.conformance.forms``; ``model`` is what
+    an implementation is a drop-in for. ``inputs`` names its array arguments in order, ``optional`` further ones, which
+    a case may leave out; of both, a class holds those in ``parameters``, and those in ``differentiable`` have a gradient
+    (None: all). ``settings`` are its keywords with the model's defaults. ``operations`` is the number of roundings that
+    an output of a case passes through, ``magnitude`` the size of intermediate results that a right implementation may
+    round at (1 for a sigmoid written with tanh), and ``construct`` gives the constructor's arguments that follow from
+    the inputs of a case (for an implementation that is a class).
     """
 
     name: str
-    form: Form
+    form: str
     summary: str
     formula: str
     model: str
     sources: tuple[Source, ...]
     inputs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+    differentiable: tuple[str, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     conventions: tuple[Convention, ...] = ()
     operations: Callable[["Case"], int] = lambda case: 8
@@ -88,9 +90,9 @@ class Component:
 class Case:
     """One thing to do with an implementation, in NumPy arrays and plain values.
 
-    ``run`` is "forward" or "backward" (functions), "trajectory" (optimizers) or "sample" (initializers); ``inputs`` are
-    arrays by argument name (see ``dlcheck.conformance.oracle`` for each form), ``settings`` keywords, ``dtype`` and
-    ``layout`` how the arrays reach the implementation. ``exact`` says that no input may be perturbed when the
+    ``run`` is a run of the component's form ("forward" or "backward" of a function, "trajectory" of an optimizer, ...);
+    ``inputs`` are arrays by argument name as that form has them, ``settings`` keywords, ``dtype`` and ``layout`` how the
+    arrays reach the implementation. ``exact`` says that no input may be perturbed when the
     allowed error is estimated (ties and kinks).
     """
 
@@ -118,3 +120,21 @@ class Check:
     search: Any = None
     observes: str = "values"
     severity: Literal["error", "advice"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Counterpart:
+    """torch's own code for a component; ``known`` gives the reason for each check that it is known to fail.
+
+    A known deviation that vanishes fails the run, as a new one does.
+    """
+
+    component: str
+    target: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The target with its settings, as on the command line."""
+        return " ".join([self.target, *(f"{key}={value}" for key, value in self.settings.items())])

@@ -11,10 +11,25 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from dlcheck.component import Check, Component, Fault
+from dlcheck.component import Check, Component, Counterpart, Fault
 from dlcheck.judgement import Claim
 
-FAMILIES = ("activations", "initializers", "optimizers")
+FAMILIES = (
+    "autodiff",
+    "activations",
+    "layers",
+    "pooling",
+    "recurrent",
+    "normalization",
+    "regularization",
+    "initializers",
+    "pretraining",
+    "losses",
+    "optimizers",
+    "schedules",
+    "augmentation",
+    "models",
+)
 """The one list of families; the order of everything that is shown."""
 
 IMPLEMENTATIONS = ("reference", "torch")
@@ -52,6 +67,12 @@ def families() -> dict[str, str]:
 def faults() -> dict[str, Fault]:
     """Every fault by id, in the order of the families and of their ``faults.FAULTS``."""
     return {f.id: f for family in FAMILIES for f in _listed(family, "faults", "FAULTS")}
+
+
+@cache
+def counterparts() -> tuple[Counterpart, ...]:
+    """What torch itself provides for our components: the families' ``upstream.COUNTERPARTS``."""
+    return tuple(c for family in FAMILIES for c in _listed(family, "upstream", "COUNTERPARTS"))
 
 
 @cache

@@ -13,8 +13,8 @@ import pytest
 import dlcheck
 from dlcheck import registry
 from dlcheck.component import Component, Source
+from dlcheck.conformance import form
 from dlcheck.conformance.common_checks import all_checks
-from dlcheck.conformance.oracle import DRIVER
 from dlcheck.judgement import Claim
 
 ROOT = Path(dlcheck.__file__).parent
@@ -106,7 +106,8 @@ def test_fault_is_told_and_runnable(fault: Any) -> None:
     assert fault.effect
     assert fault.fix
     assert fault.replaces
-    assert all(callable(getattr(module, name, DRIVER.get(name))) for name in fault.replaces)
+    driver = form.named(COMPONENTS[fault.component].form).driver
+    assert all(callable(getattr(module, name, driver.get(name))) for name in fault.replaces)
     assert all(url.startswith("https://") for url in fault.happened), fault.happened
 
 

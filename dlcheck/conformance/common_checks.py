@@ -5,6 +5,7 @@ from functools import cache
 
 from dlcheck import registry
 from dlcheck.component import Check, Component
+from dlcheck.conformance import form
 
 _SAYS = {
     "dtype": "the result has the dtype of the input",
@@ -12,11 +13,6 @@ _SAYS = {
     "determinism": "the same input gives the same numbers again",
     "generator": "a generator, where one is accepted, decides the numbers",
     "fresh": "successive draws differ",
-}
-_BY_FORM = {
-    "function": ("dtype", "purity", "determinism"),
-    "optimizer": ("dtype", "purity", "determinism"),
-    "initializer": ("dtype", "generator", "fresh"),
 }
 _OF_DRAWS = ("generator", "fresh")
 _DTYPES = ("float64", "float32", "bfloat16")
@@ -33,13 +29,15 @@ def _all_checks(name: str) -> tuple[Check, ...]:
     family = registry.families()[name]
     cases = tuple(case for check in own for case in check.cases)
     plain = tuple({case.run: case for case in reversed(cases) if case.dtype in _DTYPES[:2]}.values())
+    repeatable = tuple(case for case in plain if case.run not in form.named(component.form).random_runs)
     looked_at = {
+        "determinism": repeatable,
         "dtype": cases + tuple(replace(case, dtype=dtype) for case in plain for dtype in _DTYPES),
         "purity": cases,
     }
     common = tuple(
         Check(f"{family}.{name}.{fact}", _SAYS[fact], looked_at.get(fact, plain), observes=fact)
-        for fact in _BY_FORM[component.form]
+        for fact in form.named(component.form).facts
         if fact not in _OF_DRAWS or "generator" in component.settings
     )
     return common + own

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlcheck.component import Case, Check, Component
+from dlcheck.conformance import form
 from dlcheck.conformance.implementation import (
     Array,
     Implementation,
@@ -61,6 +62,7 @@ class Trial:
     def __init__(self, component: Component, implementation: Implementation, fixed: Mapping[str, Any] | None = None):
         self.component, self.implementation, self.given = component, implementation, dict(fixed or {})
         self._fixed = {name: value for name, value in self.given.items() if name in component.settings}
+        self._form = form.named(component.form)
         self._cases: dict[Case, Case] = {}
         self._seen: dict[Case, Observation | Exception] = {}
         self._typical: dict[Case, dict[str, Array]] = {}
@@ -112,24 +114,25 @@ class Trial:
         if check.observes != "values":
             return self._compare_facts(hypothesis, check.observes, case, seen)
         with np.errstate(all="ignore"):
-            if case.run == "sample":
-                return _compare_samples(self.component, hypothesis, self.case(case), seen.values["samples"])
+            if case.run in self._form.random_runs:
+                return self._compare_draws(hypothesis, case, seen)
             return self._compare_arrays(hypothesis, check, case, seen, quick)
 
     def _compare_arrays(
         self, hypothesis: Reference, check: Check, case: Case, seen: Observation, quick: bool
     ) -> Comparison:
         expected = self.expected(hypothesis, case)
-        rough = _compare_values(expected.values, seen.values, case.dtype, self._roundings(expected.values, case))
+        asked = {name: value for name, value in expected.values.items() if name not in seen.lacks}
+        rough = _compare_values(asked, seen.values, case.dtype, self._roundings(asked, case))
         if rough.agrees or rough.says:
             return rough
         if quick and case in self._typical:
             far = {name: _FAR * allowed for name, allowed in self._typical[case].items()}
-            if not (coarse := _compare_values(expected.values, seen.values, case.dtype, far)).agrees:
+            if not (coarse := _compare_values(asked, seen.values, case.dtype, far)).agrees:
                 return coarse
         allowed = hypothesis.allowance(self.case(case), strict=check.severity == "advice")
         self._typical.setdefault(case, allowed)
-        return _compare_values(expected.values, seen.values, case.dtype, allowed)
+        return _compare_values(asked, seen.values, case.dtype, allowed)
 
     def _roundings(self, values: Mapping[str, Array], case: Case) -> dict[str, Array]:
         """The part of the allowed error that needs no conditioning: enough for most cases, and cheap."""
@@ -137,6 +140,19 @@ class Trial:
             name: numerics.roundings(value, case.dtype, self.component.operations(case))
             for name, value in values.items()
         }
+
+    def _compare_draws(self, hypothesis: Reference, case: Case, seen: Observation) -> Comparison:
+        total = sum(value.size for value in seen.values.values())
+        results = self._form.tests(hypothesis, self.case(case), seen)  # type: ignore[misc]
+        failed = [result for result in results if not result.passed]
+        if not failed:
+            worst = min(results, key=lambda result: result.p_value)
+            return Comparison(_surprise(worst), worst.name, total=total)
+        first = failed[0]
+        says = f"{first.name}: {first.law} gives so large a deviation with probability {first.p_value:.1e} only"
+        says = says if first.p_value else f"{first.name}: expected {first.law}"
+        got, ratio = float(first.statistic), max(_surprise(first), 1.01)
+        return Comparison(ratio, first.name, (), str(first.law), got, first.false_alarm, 1, total, says)
 
     def _compare_facts(self, hypothesis: Reference, fact: str, case: Case, seen: Observation) -> Comparison:
         if fact == "determinism":
@@ -180,30 +196,6 @@ def _compared(name: str, expected: Array, got: Array, dtype: str, allowed: Array
     worst = float(ratios.max())
     values = float(expected[index]), float(got[index]), float(allowed[index])
     return Comparison(worst, name, index, *values, wrong=len(wrong), total=expected.size)
-
-
-def _compare_samples(component: Component, hypothesis: Reference, case: Case, samples: Array) -> Comparison:
-    from dlcheck.evidence import statistics  # imports scipy, for which other components need not wait
-
-    shape = (case.inputs["draws"], *case.inputs["shape"])
-    if samples.shape != shape and not hypothesis.fault:
-        return Comparison(math.inf, "samples", says=f"the tensors have shape {samples.shape[1:]}, expected {shape[1:]}")
-    law_name = f"{component.name}law"
-    if hypothesis.fault:
-        results = (statistics.same_law(samples, hypothesis.observe(case).values["samples"]),)
-    else:
-        law = hypothesis.required(law_name)(case.inputs["shape"], **hypothesis.keywords(law_name, case.settings))
-        results = statistics.judge_sample(samples, law, dtype=case.dtype)
-    failed = [result for result in results if not result.passed]
-    if not failed:
-        worst = min(results, key=lambda result: result.p_value)
-        return Comparison(_surprise(worst), worst.name, total=samples.size)
-    first = failed[0]
-    says = f"{first.name}: {first.law} gives so large a deviation with probability {first.p_value:.1e} only"
-    got = float(first.statistic)
-    return Comparison(
-        max(_surprise(first), 1.01), first.name, (), str(first.law), got, first.false_alarm, 1, samples.size, says
-    )
 
 
 def _surprise(result: Any) -> float:

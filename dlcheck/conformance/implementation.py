@@ -47,10 +47,14 @@ def raised(error: BaseException) -> NotProvided | Misbehaviour:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one run of a case gave: values by output name, and facts about the run (dtype, purity, ...)."""
+    """What one run of a case gave: values by output name, and facts about the run (dtype, purity, ...).
+
+    ``lacks`` names outputs that code of this kind does not give, which are not asked for then.
+    """
 
     values: Mapping[str, Array]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
 
 
 class Implementation:

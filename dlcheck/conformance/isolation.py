@@ -107,7 +107,7 @@ class Isolated(Implementation):
             raise NotProvided(answer["not_provided"])
         if "failure" in answer:
             raise Misbehaviour(answer["failure"])
-        return Observation(answer["values"], answer["facts"])
+        return Observation(answer["values"], answer["facts"], answer["lacks"])
 
     def _received(self, timeout: float) -> dict[str, Any]:
         connection = self._connection

@@ -1,7 +1,7 @@
 """What is right: the reference, driven through cases, under any combination of conventions and with any fault."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from dlcheck import registry
 from dlcheck.component import Case, Component, Fault, Option
+from dlcheck.conformance import form
 from dlcheck.conformance.implementation import Array, Implementation, NotProvided, Observation
 from dlcheck.evidence import numerics
 
@@ -34,38 +35,6 @@ def prepared(case: Case, settings: Mapping[str, Any] | None = None) -> Case:
     return made if settings else _PREPARED.setdefault(case, made)
 
 
-def _reload_state(state: Any) -> Any:
-    return state
-
-
-def _outside_change(settings: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    return {**settings, **change}
-
-
-def _group_settings(settings: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:
-    return {**settings, **group}
-
-
-def _steps_before(steps: int, updates: int) -> int | None:
-    """What an update counts as the steps before it: None for those of its parameter's own state.
-
-    ``steps`` are all calls of step before this one, ``updates`` all updates of any parameter.
-    """
-    return None
-
-
-DRIVER: dict[str, Callable[..., Any]] = {
-    "steps_before": _steps_before,
-    "reload_state": _reload_state,
-    "outside_change": _outside_change,
-    "group_settings": _group_settings,
-}
-"""What surrounds an optimizer's step; a fault may replace these like functions of the reference.
-
-An optimizer whose ``step_count`` is "shared" counts the calls of step, not those in which a parameter had a gradient.
-"""
-
-
 @cache
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset(inspect.signature(function).parameters)
@@ -79,8 +48,8 @@ class Reference(Implementation):
         self.name = fault.id if fault else "reference"
         self._module = registry.module(registry.families()[component.name], "reference")
         chosen = map(self._option, self.options.items())
-        self._keywords = {key: value for option in chosen for key, value in option.keywords.items()}
-        self.shares_count = self._keywords.get("step_count") == "shared"
+        self.chosen = {key: value for option in chosen for key, value in option.keywords.items()}
+        self._form = form.named(component.form)
         self._observed: WeakKeyDictionary[Case, Observation] = WeakKeyDictionary()
         self._allowed: WeakKeyDictionary[Case, dict[bool, dict[str, Array]]] = WeakKeyDictionary()
 
@@ -93,7 +62,7 @@ class Reference(Implementation):
         """A function of the reference module, or what the fault puts in its place; None where there is none."""
         if self.fault and name in self.fault.replaces:
             return self.fault.replaces[name]
-        return getattr(self._module, name, None) or DRIVER.get(name)
+        return getattr(self._module, name, None) or self._form.driver.get(name)
 
     def required(self, name: str) -> Callable[..., Any]:
         """The same; raises NotProvided where there is none."""
@@ -104,14 +73,16 @@ class Reference(Implementation):
 
     def keywords(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The options' keywords that a function knows, under the settings of a case."""
-        known = _parameters(getattr(self._module, name, None) or self.required(name))
-        return {key: value for key, value in self._keywords.items() if key in known} | dict(settings)
+        return {key: value for key, value in self.chosen.items() if key in self._known(name)} | dict(settings)
+
+    def _known(self, name: str) -> frozenset[str]:
+        return _parameters(getattr(self._module, name, None) or self.required(name))
 
     def observe(self, case: Case) -> Observation:
         """Run one case on the reference, in float64; the same observation each time."""
         if case not in self._observed:
             with np.errstate(all="ignore"):
-                self._observed[case] = _RUNS[case.run](self, case)
+                self._observed[case] = self._form.runs[case.run](self, case)
         return self._observed[case]
 
     def allowance(self, case: Case, strict: bool = False) -> dict[str, Array]:
@@ -124,104 +95,24 @@ class Reference(Implementation):
         return self._allowed[case][strict]
 
     def _worked_out(self, case: Case, strict: bool) -> dict[str, Array]:
-        def function(inputs: Any, settings: Any) -> Mapping[str, Array]:
-            return _RUNS[case.run](self, replace(case, inputs=inputs, settings=settings)).values
+        run, given = self._form.runs[case.run], self._settings_of(case)
 
-        settings = {**self._settings_of(case), **case.settings}
+        def function(inputs: Any, settings: Any) -> Mapping[str, Array]:
+            try:
+                return run(self, replace(case, inputs=inputs, settings=settings)).values
+            except ValueError:  # a setting at the end of its range was moved out of it
+                return run(self, replace(case, inputs=inputs, settings=given)).values
+
         operations = self.component.operations(case)
         values = self.observe(case).values
-        if case.run == "trajectory":
-            sizes = _trajectory_magnitudes(case, values)
-        else:
-            least = 0.0 if strict else self.component.magnitude(case)
-            sizes = {name: np.fmax(np.abs(value), least) for name, value in values.items()}
-        return numerics.allowance(function, case.inputs, settings, case.dtype, operations, sizes, case.exact)
+        least = 0.0 if strict else self.component.magnitude(case)
+        sizes = {name: np.fmax(np.abs(value), least) for name, value in values.items()}
+        if self._form.magnitudes:
+            sizes = self._form.magnitudes(case, values)
+        return numerics.allowance(function, case.inputs, given, case.dtype, operations, sizes, case.exact)
 
     def _settings_of(self, case: Case) -> dict[str, Any]:
-        """An optimizer's default settings, which round too; options that set defaults come first."""
-        if case.run != "trajectory":
-            return {}
-        known = _parameters(getattr(self._module, self.component.name))
+        """The settings of a case over the defaults, which round too; options that set defaults come first."""
+        known = self._known(self.component.name)
         defaults = {key: value for key, value in self.component.settings.items() if key in known}
-        return {key: self._keywords.get(key, value) for key, value in defaults.items()}
-
-
-def _forward(reference: Reference, case: Case) -> Observation:
-    name = reference.component.name
-    given = [np.array(case.inputs[key]) for key in reference.component.inputs]
-    output = reference.required(name)(*given, **reference.keywords(name, case.settings))
-    return Observation({"output": np.asarray(output)}, _facts(case, reference.component.inputs, given))
-
-
-def _backward(reference: Reference, case: Case) -> Observation:
-    name, arguments = f"{reference.component.name}_backward", ("grad_output", *reference.component.inputs)
-    given = [np.array(case.inputs[key]) for key in arguments]
-    gradients = reference.required(name)(*given, **reference.keywords(name, case.settings))
-    values = {f"grad_{key}": np.asarray(value) for key, value in gradients.items()}
-    return Observation(values, _facts(case, arguments, given))
-
-
-def _facts(case: Case, names: Sequence[str], given: Sequence[Array]) -> dict[str, Any]:
-    pure = all(np.array_equal(now, case.inputs[name], equal_nan=True) for name, now in zip(names, given, strict=True))
-    return {"dtype": case.dtype, "purity": pure}
-
-
-def _trajectory(reference: Reference, case: Case) -> Observation:
-    name = reference.component.name
-    step_function, reload_state = reference.required(name), reference.required("reload_state")
-    change, join = reference.required("outside_change"), reference.required("group_settings")
-    before = reference.required("steps_before")
-    shared = reference.shares_count and before is _steps_before
-    params = [np.array(param) for param in case.inputs["params"]]
-    states: list[Any] = [None] * len(params)
-    base = reference.keywords(name, case.settings)
-    settings = [join(base, _group_of(case, index)) for index in range(len(params))]
-    history: list[list[Array]] = [[] for _ in params]
-    pure, updates = True, 0
-    for steps, step in enumerate(case.inputs["steps"]):
-        settings = [change(own, step.get("set", {})) for own in settings]
-        states = [reload_state(state) for state in states] if step.get("reload") else states
-        for index, grad in enumerate(step["grads"]):
-            if grad is not None:
-                given = np.array(grad)
-                count = steps if shared else before(steps, updates)
-                counted = settings[index] if count is None else {**settings[index], "steps_before": count}
-                params[index], states[index] = step_function(params[index], given, states[index], **counted)
-                pure, updates = pure and np.array_equal(given, grad, equal_nan=True), updates + 1
-            history[index].append(np.array(params[index]))
-    values = {f"param{index}": np.stack(past) for index, past in enumerate(history)}
-    return Observation(values, {"dtype": case.dtype, "purity": pure})
-
-
-def _group_of(case: Case, index: int) -> dict[str, Any]:
-    for group in case.inputs.get("groups", ()):
-        if index in group["params"]:
-            return {key: value for key, value in group.items() if key != "params"}
-    return {}
-
-
-def _trajectory_magnitudes(case: Case, values: Mapping[str, Array]) -> dict[str, Array]:
-    """The largest size that each parameter has had so far: roundings of early steps stay in later ones."""
-    starts = {f"param{index}": np.abs(param) for index, param in enumerate(case.inputs["params"])}
-    return {
-        name: np.maximum(np.fmax.accumulate(np.abs(value), axis=0), starts[name]) if len(value) else np.abs(value)
-        for name, value in values.items()
-    }
-
-
-def _sample(reference: Reference, case: Case) -> Observation:
-    name, shape = reference.component.name, tuple(case.inputs["shape"])
-    rng = np.random.default_rng(0)
-    keywords = reference.keywords(name, case.settings)
-    draws = [reference.required(name)(shape, rng, **keywords) for _ in range(case.inputs["draws"])]
-    fresh = len(draws) < 2 or not np.array_equal(draws[0], draws[1])
-    facts = {"dtype": case.dtype, "generator": True, "fresh": fresh}
-    return Observation({"samples": np.stack(draws)}, facts)
-
-
-_RUNS: dict[str, Callable[[Reference, Case], Observation]] = {
-    "forward": _forward,
-    "backward": _backward,
-    "trajectory": _trajectory,
-    "sample": _sample,
-}
+        return {key: self.chosen.get(key, value) for key, value in defaults.items()} | dict(case.settings)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dlcheck import registry
 from dlcheck.component import Component
-from dlcheck.conformance import diagnosis
+from dlcheck.conformance import diagnosis, form
 from dlcheck.conformance.common_checks import all_checks
 from dlcheck.conformance.comparison import Trial
 from dlcheck.conformance.implementation import NotProvided
@@ -18,22 +18,18 @@ REQUIRED_OF_LAWS = 2.0
 """For laws, which are compared by tests: times the false-alarm rate's logarithm, so that 1e-9 becomes 1e-18."""
 
 
-def required(component: Component) -> float:
-    """What two hypotheses about a component must differ by."""
-    return REQUIRED_OF_LAWS if component.form == "initializer" else REQUIRED
-
-
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """Two hypotheses, by name, and the largest difference over allowed difference in any fixed case."""
+    """Two hypotheses, by name, and the largest difference in any fixed case over the one that is required."""
 
     first: str
     second: str
-    ratio: float
+    margin: float
 
-    def suffices(self, component: Component) -> bool:
+    @property
+    def suffices(self) -> bool:
         """Whether that is enough to tell them apart safely."""
-        return self.ratio >= required(component)
+        return self.margin >= 1
 
 
 def separations(component: Component) -> Iterator[Separation]:
@@ -41,7 +37,7 @@ def separations(component: Component) -> Iterator[Separation]:
     named = _named(component)
     trials = {name: Trial(component, hypothesis) for name, hypothesis in named.items()}
     for first, second in itertools.combinations(named, 2):
-        yield Separation(first, second, _ratio(component, named[first], trials[second]))
+        yield Separation(first, second, _margin(component, named[first], trials[second]))
 
 
 def _named(component: Component) -> dict[str, Reference]:
@@ -53,15 +49,17 @@ def _named(component: Component) -> dict[str, Reference]:
     return named | {fault: diagnosis.reference(component, base, fault) for fault in known}
 
 
-def _ratio(component: Component, hypothesis: Reference, trial: Trial) -> float:
-    """The largest ratio over the cases, searched until it is certainly enough."""
+def _margin(component: Component, hypothesis: Reference, trial: Trial) -> float:
+    """The largest margin over the cases, searched until it is certainly enough."""
     largest = 0.0
+    random = form.named(component.form).random_runs
     for check in all_checks(component):
         for case in check.cases:
+            required = REQUIRED_OF_LAWS if case.run in random and check.observes == "values" else REQUIRED
             try:
-                largest = max(largest, trial.compare(hypothesis, check, case, quick=True).ratio)
+                largest = max(largest, trial.compare(hypothesis, check, case, quick=True).ratio / required)
             except NotProvided:
                 continue
-            if largest >= required(component):
+            if largest >= 1:
                 return largest
     return largest

@@ -78,5 +78,4 @@ def adapt(
     ``fixed`` are keywords passed in every call. Raises Refused where the code is in no accepted form.
     """
     adapter = importlib.import_module(f"dlcheck.conformance.adapters.{component.form}")
-    seeded = {"seed": seed} if component.form == "initializer" else {}
-    return adapter.adapt(component, code, fixed or {}, device, **seeded)
+    return adapter.adapt(component, code, fixed or {}, device, seed)

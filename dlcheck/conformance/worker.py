@@ -37,7 +37,7 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
 def _answer(adapted: Implementation, message: Mapping[str, Any]) -> dict[str, Any]:
     try:
         seen = adapted.observe(Case(**message))
-        return {"values": dict(seen.values), "facts": dict(seen.facts)}
+        return {"values": dict(seen.values), "facts": dict(seen.facts), "lacks": seen.lacks}
     except Refused as wrong:
         return {"refused": str(wrong)}
     except BaseException as error:

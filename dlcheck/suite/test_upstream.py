@@ -1,4 +1,4 @@
-"""torch's own counterparts conform but for the deviations of ``upstream.COUNTERPARTS``: no more, and no fewer."""
+"""torch's own counterparts conform but for the deviations that the families' ``upstream`` lists: no more, no fewer."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from dlcheck import registry
+from dlcheck.component import Counterpart
 from dlcheck.conformance import targets
 from dlcheck.conformance.check import judge
 from dlcheck.conformance.findings import Report
 from dlcheck.outcomes import Record, record
 from dlcheck.suite.judging import Run
-from dlcheck.suite.upstream import COUNTERPARTS, Counterpart
 
 
-@pytest.mark.parametrize("counterpart", COUNTERPARTS, ids=lambda counterpart: counterpart.name)
+@pytest.mark.parametrize("counterpart", registry.counterparts(), ids=lambda counterpart: counterpart.name)
 def test_upstream(counterpart: Counterpart, run: Run, report: Callable[..., None]) -> None:
     component = registry.components()[counterpart.component]
     code = targets.adapt(component, targets.load(counterpart.target), counterpart.settings)

@@ -105,4 +105,5 @@ def dtype_name(result: Any) -> str:
 
 def unchanged(now: Any, before: Array) -> bool:
     """Whether a tensor or array still holds the values it had."""
-    return np.array_equal(to_numpy(now, "an input"), before, equal_nan=True)
+    held = now.detach().to("cpu", torch.float64).numpy() if isinstance(now, torch.Tensor) else np.asarray(now)
+    return np.array_equal(held.astype(np.float64), before, equal_nan=True)

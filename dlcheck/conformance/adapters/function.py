@@ -12,25 +12,69 @@ from dlcheck.conformance.adapters import calling
 from dlcheck.conformance.implementation import Array, Implementation, Misbehaviour, NotProvided, Observation, Refused
 
 
-class _Called(Protocol):
+class Called(Protocol):
     component: Component
     code: Callable[..., Any]
     fixed: Mapping[str, Any]
+    device: str
 
 
-def _keywords(called: _Called, case: Case) -> dict[str, Any]:
-    """The keywords of a function, which gets the component's inputs as positional arguments."""
-    component = called.component
+def given(component: Component, case: Case) -> list[str]:
+    """The array arguments of a case, in the component's order."""
+    return [*component.inputs, *(name for name in component.optional if name in case.inputs)]
+
+
+def _spelled(called: Called) -> dict[str, str]:
+    """The code's own names for the optional arrays that it takes: the component's, or what stands in their place."""
+    component, known = called.component, calling.parameters(called.code)
+    if known is None:
+        return {name: name for name in component.optional}
+    others = [name for name in list(known)[len(component.inputs) :] if name not in component.settings]
+    places = dict(zip(component.optional, others, strict=False))
+    return {name: name if name in known else places[name] for name in component.optional if name in {*known, *places}}
+
+
+def arguments(
+    called: Called, case: Case, arrays: Mapping[str, Any], also: Mapping[str, Any] | None = None
+) -> tuple[list[Any], dict[str, Any]]:
+    """How a function is called: required arrays by position, optional ones and settings by name.
+
+    ``also`` are further keywords, which the code is known to accept. Raises NotProvided for an optional array that it
+    does not take, or that it needs and the case leaves out.
+    """
+    component, known, spelled = called.component, calling.parameters(called.code) or {}, _spelled(called)
+    for name in component.optional:
+        if name in arrays and name not in spelled:
+            raise NotProvided(f"it does not accept {name}")
+        if name not in arrays and name in spelled and known and known[spelled[name]].default is inspect.Parameter.empty:
+            raise NotProvided(f"it cannot do without {name}")
+    further = {spelled[name]: arrays[name] for name in component.optional if name in arrays} | dict(also or {})
     count, derived = len(component.inputs), component.construct(case)
-    return calling.keywords(called.code, component, case.settings, called.fixed, count, derived)
+    settings = calling.keywords(called.code, component, case.settings, called.fixed, count, {**derived, **further})
+    return [arrays[name] for name in component.inputs], {**settings, **further}
 
 
-def _constructor_keywords(called: _Called, case: Case) -> dict[str, Any]:
+def constructor_keywords(called: Called, case: Case) -> dict[str, Any]:
     """The keywords of a class: settings, and what follows from the shapes of the inputs."""
     component, accepted = called.component, calling.parameters(called.code) or {}
     derived = component.construct(case)
     shapes = {name: value for name, value in derived.items() if name in accepted and name not in component.settings}
     return calling.keywords(called.code, component, {**shapes, **case.settings}, called.fixed, derived=derived)
+
+
+def held_names(called: Called, case: Case, has: Callable[[str], bool]) -> list[str]:
+    """The arrays of a case that an object holds as parameters; raises NotProvided where its optional ones differ."""
+    component = called.component
+    for name in component.optional:
+        if name in component.parameters and has(name) != (name in case.inputs):
+            raise NotProvided(f"it has no {name}" if name in case.inputs else f"it always has {name}")
+    return [name for name in given(component, case) if name in component.parameters]
+
+
+def differentiable(component: Component, case: Case) -> list[str]:
+    """The arrays of a case whose gradients are asked for."""
+    names = given(component, case) if component.differentiable is None else component.differentiable
+    return [name for name in names if name in case.inputs and np.asarray(case.inputs[name]).dtype.kind == "f"]
 
 
 class TorchFunction(Implementation):
@@ -42,63 +86,64 @@ class TorchFunction(Implementation):
 
     def observe(self, case: Case) -> Observation:
         """Run one case; the gradients come from autograd."""
-        tensors = {
-            name: calling.tensor(case.inputs[name], case.dtype, case.layout, self.device)
-            for name in self.component.inputs
-        }
+        names, wanted = given(self.component, case), differentiable(self.component, case)
+        tensors = {name: calling.tensor(case.inputs[name], case.dtype, case.layout, self.device) for name in names}
         if case.run == "backward":
-            tensors = {name: value.requires_grad_(value.is_floating_point()) for name, value in tensors.items()}
+            tensors = {name: value.requires_grad_(name in wanted) for name, value in tensors.items()}
         output, leaves = self.call(case, tensors)
         if not isinstance(output, torch.Tensor):
             raise Misbehaviour(f"the output is a {type(output).__name__}, expected a torch.Tensor")
         values = {"output": calling.to_numpy(output, "the output")}
         if case.run == "backward":
-            values = self._gradients(case, output, leaves)
-        pure = all(calling.unchanged(tensors[name], np.asarray(case.inputs[name])) for name in self.component.inputs)
+            values = gradients(self, case, output, {name: leaves[name] for name in wanted})
+        pure = all(calling.unchanged(tensors[name], np.asarray(case.inputs[name])) for name in names)
         return Observation(values, {"dtype": calling.dtype_name(output), "purity": pure})
 
     def call(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Any, dict[str, torch.Tensor]]:
         """The output, and the tensors whose gradients are asked for."""
-        settings = _keywords(self, case)
-        return self.code(*tensors.values(), **settings), tensors
+        positional, named = arguments(self, case, tensors)
+        return self.code(*positional, **named), tensors
 
-    def _gradients(self, case: Case, output: torch.Tensor, leaves: dict[str, torch.Tensor]) -> dict[str, Array]:
-        if not output.requires_grad:
-            raise Misbehaviour("the output carries no gradient: autograd cannot reach the inputs")
-        upstream = case.inputs["grad_output"]
-        if output.shape != upstream.shape:
-            raise Misbehaviour(f"the output has shape {tuple(output.shape)}, expected {upstream.shape}")
-        grad_output = calling.tensor(upstream, calling.dtype_name(output), case.layout, self.device)
-        wanted = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
-        found = torch.autograd.grad(output, list(wanted.values()), grad_output, allow_unused=True)
-        missing = [name for name, gradient in zip(wanted, found, strict=True) if gradient is None]
-        if missing:
-            raise Misbehaviour(f"no gradient reaches {' and '.join(missing)}")
-        return {
-            f"grad_{name}": calling.to_numpy(gradient, f"the gradient of {name}")
-            for name, gradient in zip(wanted, found, strict=True)
-        }
+
+def gradients(called: Called, case: Case, output: torch.Tensor, wanted: Mapping[str, torch.Tensor]) -> dict[str, Array]:
+    """The gradients of the named tensors by autograd, for the upstream gradient of a case."""
+    if not output.requires_grad:
+        raise Misbehaviour("the output carries no gradient: autograd cannot reach the inputs")
+    upstream = case.inputs["grad_output"]
+    if output.shape != upstream.shape:
+        raise Misbehaviour(f"the output has shape {tuple(output.shape)}, expected {upstream.shape}")
+    grad_output = calling.tensor(upstream, calling.dtype_name(output), case.layout, called.device)
+    found = torch.autograd.grad(output, list(wanted.values()), grad_output, allow_unused=True)
+    missing = [name for name, gradient in zip(wanted, found, strict=True) if gradient is None]
+    if missing:
+        raise Misbehaviour(f"no gradient reaches {' and '.join(missing)}")
+    return {
+        f"grad_{name}": calling.to_numpy(gradient, f"the gradient of {name}")
+        for name, gradient in zip(wanted, found, strict=True)
+    }
 
 
 class TorchModule(TorchFunction):
-    """A module class: inputs after the first are its parameters of the same names."""
+    """A module class, which holds some of the inputs as its parameters of the same names."""
 
     def call(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Any, dict[str, torch.Tensor]]:
         """Build the module with the case's settings, put the parameters in, and call it."""
-        module = self.code(**_constructor_keywords(self, case))
-        first, *others = self.component.inputs
-        module = module.to(self.device, getattr(torch, case.dtype))
-        held = dict(module.named_parameters())
-        for name in others:
-            if name not in held:
+        module = self.code(**constructor_keywords(self, case)).to(self.device, getattr(torch, case.dtype))
+        parameters = dict(module.named_parameters())
+        held = {name: parameters.get(name) for name in held_names(self, case, parameters.__contains__)}
+        for name, parameter in held.items():
+            if parameter is None:
                 raise Misbehaviour(f"the module has no parameter {name}")
             with torch.no_grad():
-                held[name].copy_(tensors[name].reshape(held[name].shape))
-        return module(tensors[first]), {first: tensors[first], **{name: held[name] for name in others}}
+                parameter.copy_(tensors[name].reshape(parameter.shape))
+        forwarded = [tensor for name, tensor in tensors.items() if name not in held]
+        return module(*forwarded), {**tensors, **held}  # type: ignore[dict-item]
 
 
 class NumpyFunction(Implementation):
     """A function of arrays: values only."""
+
+    device = "cpu"
 
     def __init__(self, component: Component, code: Callable[..., Any], fixed: Mapping[str, Any]):
         self.component, self.code, self.fixed = component, code, fixed
@@ -108,9 +153,9 @@ class NumpyFunction(Implementation):
         """Run one forward case; raises NotProvided for a backward one."""
         if case.run == "backward":
             raise NotProvided("a NumPy function gives values only")
-        arrays = {name: calling.array(case.inputs[name], case.dtype, case.layout) for name in self.component.inputs}
-        settings = _keywords(self, case)
-        output = calling.to_numpy(self.code(*arrays.values(), **settings), "the output")
+        arrays = native_arrays(self.component, case)
+        positional, named = arguments(self, case, arrays)
+        output = calling.to_numpy(self.code(*positional, **named), "the output")
         pure = all(np.array_equal(arrays[name], case.inputs[name], equal_nan=True) for name in arrays)
         return Observation({"output": output}, {"purity": pure})
 
@@ -118,26 +163,35 @@ class NumpyFunction(Implementation):
 class NumpyObject(Implementation):
     """A class with ``forward(x, ...)`` and ``backward(grad_output)``, parameters' gradients in ``grads``."""
 
+    device = "cpu"
+
     def __init__(self, component: Component, code: Callable[..., Any], fixed: Mapping[str, Any]):
         self.component, self.code, self.fixed = component, code, fixed
         self.name = getattr(code, "__name__", type(code).__name__)
 
     def observe(self, case: Case) -> Observation:
         """Run one case on a fresh object."""
-        made = self.code(**_constructor_keywords(self, case))
-        arrays = {name: calling.array(case.inputs[name], case.dtype, case.layout) for name in self.component.inputs}
-        first, *others = arrays
-        held = [name for name in others if hasattr(made, name)]
+        made = self.code(**constructor_keywords(self, case))
+        arrays = native_arrays(self.component, case)
+        held = [name for name in held_names(self, case, lambda name: hasattr(made, name)) if hasattr(made, name)]
         for name in held:
             setattr(made, name, arrays[name])
-        output = made.forward(arrays[first], *(arrays[name] for name in others if name not in held))
-        values = {"output": calling.to_numpy(output, "the output")}
+        first, *others = (name for name in arrays if name not in held)
+        output = made.forward(arrays[first], *(arrays[name] for name in others))
+        values, lacks = {"output": calling.to_numpy(output, "the output")}, ()
         if case.run == "backward":
             upstream = calling.array(case.inputs["grad_output"], case.dtype, case.layout)
             values = {f"grad_{first}": calling.to_numpy(made.backward(upstream), "what backward returned")}
-            values |= {f"grad_{name}": calling.to_numpy(_of(made, name), f"grads[{name!r}]") for name in others}
+            wanted = [name for name in differentiable(self.component, case) if name != first]
+            parameters = [name for name in wanted if name in self.component.parameters]
+            values |= {f"grad_{name}": calling.to_numpy(_of(made, name), f"grads[{name!r}]") for name in parameters}
+            lacks = tuple(f"grad_{name}" for name in wanted if name not in parameters)
         pure = all(np.array_equal(arrays[name], case.inputs[name], equal_nan=True) for name in arrays)
-        return Observation(values, {"purity": pure})
+        return Observation(values, {"purity": pure}, lacks)
+
+
+def native_arrays(component: Component, case: Case) -> dict[str, Any]:
+    return {name: calling.array(case.inputs[name], case.dtype, case.layout) for name in given(component, case)}
 
 
 def _of(made: Any, name: str) -> Any:
@@ -147,7 +201,7 @@ def _of(made: Any, name: str) -> Any:
     return grads[name]
 
 
-def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str) -> Implementation:
+def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:
     """The adapter that fits the code."""
     if inspect.isclass(code):
         if issubclass(code, torch.nn.Module):
@@ -178,16 +232,19 @@ class PlainFunction(Implementation):
 
     def _takes_arrays_only(self, case: Case) -> bool:
         """Whether it gives an array for arrays, and for tensors fails or gives nothing that carries a gradient."""
-        arrays = [np.array(case.inputs[name], np.float64) for name in self.component.inputs]
-        settings = _keywords(self, case)
+        arrays = {name: np.array(case.inputs[name]) for name in given(self.component, case)}
+        positional, named = arguments(self, case, arrays)
         try:
-            returned = self.code(*(values.copy() for values in arrays), **settings)
+            returned = self.code(*map(np.copy, positional), **named)
         except Exception:
             return False
         if not isinstance(returned, (np.ndarray, np.generic, float)):
             return False
+        wanted = differentiable(self.component, case)
+        tensors = {name: torch.tensor(values).requires_grad_(name in wanted) for name, values in arrays.items()}
+        positional, named = arguments(self, case, tensors)
         try:
-            output = self.code(*(torch.tensor(values, requires_grad=True) for values in arrays), **settings)
+            output = self.code(*positional, **named)
         except Exception:
             return True
         return not (isinstance(output, torch.Tensor) and output.requires_grad)

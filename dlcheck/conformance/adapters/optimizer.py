@@ -188,7 +188,7 @@ def _pair(made: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     raise Misbehaviour(f"the factory returned a {type(made).__name__}, expected a pair of init and update")
 
 
-def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str) -> Implementation:
+def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:
     """The adapter that fits the code."""
     if isinstance(code, tuple) or (hasattr(code, "init") and hasattr(code, "update") and not inspect.isclass(code)):
         return PureOptimizer(component, code, fixed)

@@ -1,27 +1,6 @@
-"""What torch itself provides for our components, and the deviations of it that we know; there is no second list."""
+"""What torch itself provides for the optimizers, and the deviations of it that we know."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-
-@dataclass(frozen=True, slots=True)
-class Counterpart:
-    """torch's own code for a component; ``known`` gives the reason for each check that it is known to fail.
-
-    A known deviation that vanishes fails the run, as a new one does.
-    """
-
-    component: str
-    target: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    known: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """The target with its settings, as on the command line."""
-        return " ".join([self.target, *(f"{key}={value}" for key, value in self.settings.items())])
-
+from dlcheck.component import Counterpart
 
 _OPTIMIZERS = {
     "sgd": "SGD",
@@ -31,17 +10,6 @@ _OPTIMIZERS = {
     "adam": "Adam",
     "adamw": "AdamW",
 }
-_MODULES = {
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-    "relu": "ReLU",
-    "leaky_relu": "LeakyReLU",
-    "prelu": "PReLU",
-    "softmax": "Softmax",
-    "log_softmax": "LogSoftmax",
-}
-_INITIALIZERS = ("constant_", "normal_", "uniform_", "xavier_uniform_", "xavier_normal_", "kaiming_uniform_")
-_INITIALIZERS += ("kaiming_normal_", "orthogonal_", "trunc_normal_")
 
 _AS_CONTIGUOUS = (
     "the fused kernels of the CPU walk the memory of a parameter with gaps as if it had none: they change the numbers "
@@ -73,9 +41,6 @@ def _foreach(component: str) -> Counterpart:
 
 
 COUNTERPARTS = (
-    *(Counterpart(component, f"torch.nn.functional:{component}") for component in _MODULES),
-    *(Counterpart(component, f"torch.nn:{module}") for component, module in _MODULES.items()),
-    *(Counterpart(component, f"torch.nn.init:{component}") for component in _INITIALIZERS),
     *(Counterpart(component, f"torch.optim:{name}") for component, name in _OPTIMIZERS.items()),
     *map(_foreach, _OPTIMIZERS),
     *map(_fused, ("sgd", "adagrad", "adam", "adamw")),

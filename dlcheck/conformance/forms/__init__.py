@@ -1,0 +1,1 @@
+"""How the reference is driven: one module for each form of component, found by name."""

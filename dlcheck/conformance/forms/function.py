@@ -1,0 +1,76 @@
+"""Functions of arrays: the reference has ``name``, and ``name_backward(grad_output, ...)`` with gradients by input."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dlcheck.component import Case, Component
+from dlcheck.conformance.form import Form
+from dlcheck.conformance.forms.replay import keywords, tensor
+from dlcheck.conformance.implementation import Array, Observation
+from dlcheck.conformance.oracle import Reference
+
+
+def given(component: Component, case: Case) -> dict[str, Array]:
+    """Copies of the arrays of a case, in the order of the component's arguments."""
+    names = (*component.inputs, *(name for name in component.optional if name in case.inputs))
+    return {name: np.array(case.inputs[name]) for name in names}
+
+
+def called(function: Callable[..., Any], component: Component, arrays: Mapping[str, Array], *first: Array) -> Any:
+    """A function of the reference with its settings, given the required arrays by position, optional ones by name."""
+    further = {name: arrays[name] for name in component.optional if name in arrays}
+    return function(*first, *(arrays[name] for name in component.inputs), **further)
+
+
+def facts(case: Case, arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """The dtype that the result should have, and whether arrays still hold the values of the case."""
+    pure = all(np.array_equal(now, case.inputs[name], equal_nan=True) for name, now in arrays.items())
+    return {"dtype": case.dtype, "purity": pure}
+
+
+def forward(reference: Reference, case: Case) -> Observation:
+    """The output."""
+    name, arrays = reference.component.name, given(reference.component, case)
+    function = partial(reference.required(name), **reference.keywords(name, case.settings))
+    output = called(function, reference.component, arrays)
+    return Observation({"output": np.asarray(output, np.float64)}, facts(case, arrays))
+
+
+def backward(reference: Reference, case: Case) -> Observation:
+    """The gradients of the inputs that have one."""
+    name, component = f"{reference.component.name}_backward", reference.component
+    arrays, grad_output = given(component, case), np.array(case.inputs["grad_output"])
+    function = partial(reference.required(name), **reference.keywords(name, case.settings))
+    gradients = called(function, component, arrays, grad_output)
+    wanted = arrays if component.differentiable is None else component.differentiable
+    values = {f"grad_{key}": np.asarray(value, np.float64) for key, value in gradients.items() if key in wanted}
+    return Observation(values, facts(case, {**arrays, "grad_output": grad_output}))
+
+
+def snippet(component: Component, case: Case) -> list[str]:
+    """Call the function, or build the module and put its parameters in."""
+    names = list(given(component, case))
+    lines = [f"{name} = {tensor(case.inputs[name], case)}" for name in names]
+    wanted = names if component.differentiable is None else component.differentiable
+    lines += [f"{name}.requires_grad_()" for name in names if name in wanted]
+    held = [name for name in names if name in component.parameters]
+    forwarded = ", ".join(name for name in names if name not in held)
+    optional = "".join(f", {name}={name}" for name in names if name in component.optional)
+    arguments = ", ".join(f"{key}={value!r}" for key, value in {**component.construct(case), **case.settings}.items())
+    lines += [
+        "if isinstance(target, type):",
+        f"    module = target({arguments}).to({names[0]}.dtype)",
+        *(f"    module.{name}.data.copy_({name})" for name in held),
+        f"    output = module({forwarded})",
+        f"else:\n    output = target({', '.join(component.inputs)}{optional}{keywords(case)})",
+        "print(output)",
+    ]
+    if case.run == "backward":
+        lines += [f"output.backward({tensor(case.inputs['grad_output'], case)})", f"print({names[0]}.grad)"]
+    return lines
+
+
+FORM = Form({"forward": forward, "backward": backward}, ("dtype", "purity", "determinism"), snippet)

@@ -1,0 +1,136 @@
+"""Functions that draw at random: judged by the law of what they drew, read back from what they gave.
+
+The reference has a sampler ``name(*arrays, rng, ...)`` of one draw, and ``name_read(samples, *arrays, ...)``, which
+reads many draws back: it gives what the values drawn must give exactly (NaN where nothing fits), and the values drawn
+with their laws, by name (``evidence.draws``). Where there is a gradient, ``name_backward(grad_output, output, *arrays,
+...)`` gives that of one draw from its output. With settings that leave nothing to chance they are plain functions.
+"""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dlcheck.component import Case, Component
+from dlcheck.conformance.form import Form, Values
+from dlcheck.conformance.forms import function
+from dlcheck.conformance.forms.replay import keywords, tensor
+from dlcheck.conformance.implementation import Array, Observation
+from dlcheck.conformance.oracle import Reference
+from dlcheck.evidence import numerics
+
+
+def _one(reference: Reference, case: Case, rng: np.random.Generator) -> dict[str, Array]:
+    """One draw, and its gradients where the case has an upstream gradient."""
+    name, arrays = reference.component.name, function.given(reference.component, case)
+    sampler = partial(reference.required(name), rng=rng, **reference.keywords(name, case.settings))
+    output = function.called(sampler, reference.component, arrays)
+    values = {"output": np.asarray(output, np.float64)}
+    return values | (_gradients(reference, case, values["output"]) if "grad_output" in case.inputs else {})
+
+
+def _gradients(reference: Reference, case: Case, output: Array) -> dict[str, Array]:
+    name, arrays = f"{reference.component.name}_backward", function.given(reference.component, case)
+    backward = partial(reference.required(name), **reference.keywords(name, case.settings))
+    gradients = function.called(backward, reference.component, arrays, np.array(case.inputs["grad_output"]), output)
+    return {f"grad_{key}": np.asarray(value, np.float64) for key, value in gradients.items()}
+
+
+def _plain(reference: Reference, case: Case) -> Observation:
+    values = _one(reference, case, np.random.default_rng(0))
+    if case.run == "backward":
+        del values["output"]
+    return Observation(values, function.facts(case, function.given(reference.component, case)))
+
+
+def _draws(reference: Reference, case: Case) -> Observation:
+    rng = np.random.default_rng(0)
+    draws = [_one(reference, case, rng) for _ in range(case.inputs["draws"])]
+    values = {"samples" if name == "output" else name: np.stack([draw[name] for draw in draws]) for name in draws[0]}
+    samples = values["samples"]
+    facts = {"generator": True, "fresh": bool(np.any(samples != samples[0]))}
+    return Observation(values, {**function.facts(case, {}), **facts})
+
+
+def _read(reference: Reference, case: Case, samples: Array) -> tuple[Array, Any]:
+    name = f"{reference.component.name}_read"
+    arrays = function.given(reference.component, case)
+    read = partial(reference.required(name), **reference.keywords(name, case.settings))
+    return function.called(read, reference.component, arrays, samples)
+
+
+def _excess(reference: Reference, case: Case, expected: Array, got: Array) -> Array:
+    """Error over allowed error, the worst of each draw; infinite where nothing fits."""
+    size = np.fmax(np.abs(expected), reference.component.magnitude(case))
+    allowed = numerics.roundings(size, case.dtype, reference.component.operations(case))
+    ratio = np.where(got == expected, 0.0, np.abs(got - expected) / allowed)
+    ratio = np.where(np.isnan(ratio), np.inf, ratio)
+    return ratio.reshape(len(got), -1).max(axis=1, initial=0.0)
+
+
+def _rebuilt(reference: Reference, case: Case, values: Values) -> tuple[dict[str, Array], Any]:
+    """For each output the excess of each draw, and what was drawn."""
+    samples = values["samples"]
+    rebuilt, drawn = _read(reference, case, samples)
+    excess = {"samples": _excess(reference, case, rebuilt, samples)}
+    if "grad_output" in case.inputs:
+        gradients = [_gradients(reference, case, output) for output in samples]
+        for name in gradients[0] if gradients else ():
+            expected = np.stack([found[name] for found in gradients])
+            excess[name] = _excess(reference, case, expected, values[name])
+    return excess, drawn
+
+
+def tests(hypothesis: Reference, case: Case, seen: Observation) -> tuple[Any, ...]:
+    """Tests of what was drawn against its law; against draws of the hypothesis where it is a mistake."""
+    from dlcheck.evidence import draws, statistics  # import scipy, for which other components need not wait
+
+    expected = hypothesis.observe(case).values
+    for name, value in expected.items():
+        if name not in seen.values or seen.values[name].shape[1:] != value.shape[1:]:
+            shape = seen.values[name].shape[1:] if name in seen.values else "none"
+            return (statistics.TestResult("shape", f"{name} of shape {value.shape[1:]}, got {shape}", 1, 0, 0.0, 0.5),)
+    right = Reference(hypothesis.component, hypothesis.options) if hypothesis.fault else hypothesis
+    excess, drawn = _rebuilt(right, case, seen.values)
+    if hypothesis.fault:
+        return _same(right, case, expected, seen.values, excess, drawn)
+    certain = tuple(
+        statistics.TestResult(name, says, len(found), float(np.max(found)), float(np.max(found) <= 1), 0.5)
+        for name, found in excess.items()
+        for says in ["what the values drawn must give" if name == "samples" else "the gradient of the same draw"]
+    )
+    return certain + (draws.judge_drawn(drawn) if all(test.passed for test in certain) else ())
+
+
+def _same(right: Reference, case: Case, expected: Values, seen: Values, excess: Any, drawn: Any) -> tuple[Any, ...]:
+    """Whether two stacks of draws may come from one law: in their values, and as the right reading sees them."""
+    from dlcheck.evidence import statistics
+
+    ours, ours_drawn = _rebuilt(right, case, expected)
+    results = [statistics.same_law(seen[name], value) for name, value in expected.items()]
+    pairs = {f"{name} fits": (excess[name] > 1, ours[name] > 1) for name in ours}
+    pairs |= {f"{name} read back": (drawn[name][0], ours_drawn[name][0]) for name in ours_drawn}
+    for name, (theirs, own) in pairs.items():
+        view = [np.nan_to_num(np.asarray(values, np.float64), nan=-1e6) for values in (theirs, own)]
+        results.append(statistics.two_sample_test(*view, name))
+    return tuple(results)
+
+
+def snippet(component: Component, case: Case) -> list[str]:
+    """Print a few draws."""
+    if "draws" not in case.inputs:
+        return function.snippet(component, case)
+    arrays = function.given(component, case)
+    given = "".join(f", {name}={tensor(value, case)}" for name, value in arrays.items() if name in component.optional)
+    lines = [f"{name} = {tensor(arrays[name], case)}" for name in component.inputs]
+    arguments = f"{', '.join(component.inputs)}{given}{keywords(case)}"
+    return [*lines, f"for _ in range(8):\n    print(target({arguments}))"]
+
+
+FORM = Form(
+    {"forward": _plain, "backward": _plain, "draws": _draws, "draws_backward": _draws},
+    ("dtype", "purity", "determinism", "generator", "fresh"),
+    snippet,
+    tests=tests,
+    random_runs=("draws", "draws_backward"),
+)

@@ -1,0 +1,1 @@
+"""Convolutional networks of the literature, each from one declaration."""

@@ -1,0 +1,1 @@
+"""Autoencoders, restricted Boltzmann machines, deep belief networks."""

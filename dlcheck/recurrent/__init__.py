@@ -1,0 +1,1 @@
+"""Recurrent networks: plain, gated, pyramidal, with a stack."""

@@ -1,0 +1,1 @@
+"""Dropout, penalties on weights, gradient clipping, early stopping."""
