@@ -237,10 +237,16 @@ def _print_table(rows: Sequence[Mapping[str, str]]) -> None:
 @main.command()
 @click.argument("name")
 def explain(name: str) -> None:
-    """Say everything about one component, check, convention (axis or component.axis), fault or claim."""
-    from dlcheck.explain import explain
+    """Say everything about one component, check, convention (axis or component.axis), fault or claim.
+
+    A claim is judged on the spot, and its evidence shown.
+    """
+    from dlcheck import registry
+    from dlcheck.explain import explain, judged
 
     click.echo(explain(name))
+    if name in registry.claims():
+        click.echo(judged(registry.claims()[name]))
 
 
 @main.command()

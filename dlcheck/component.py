@@ -60,10 +60,10 @@ class Fault:
 class Component:
     """One building block with a name from the field.
 
-    ``form`` says how an implementation is driven and names a module of ``dlcheck.conformance.forms``; ``model`` is what
-    an implementation is a drop-in for. ``inputs`` names its array arguments in order, ``optional`` further ones, which
-    a case may leave out; of both, a class holds those in ``parameters``, and those in ``differentiable`` have a gradient
-    (None: all). ``settings`` are its keywords with the model's defaults. ``operations`` is the number of roundings that
+    ``form`` says how an implementation is driven and names a module of ``dlcheck.conformance.forms``; ``model`` is
+    what an implementation is a drop-in for. ``inputs`` names its array arguments in order, ``optional`` further ones,
+    which a case may leave out; of both, a class holds those in ``parameters``, and those in ``differentiable`` have a
+    gradient (None: all). ``settings`` are its keywords with the model's defaults. ``operations`` is the number of roundings that
     an output of a case passes through, ``magnitude`` the size of intermediate results that a right implementation may
     round at (1 for a sigmoid written with tanh), and ``construct`` gives the constructor's arguments that follow from
     the inputs of a case (for an implementation that is a class).
@@ -91,9 +91,10 @@ class Case:
     """One thing to do with an implementation, in NumPy arrays and plain values.
 
     ``run`` is a run of the component's form ("forward" or "backward" of a function, "trajectory" of an optimizer, ...);
-    ``inputs`` are arrays by argument name as that form has them, ``settings`` keywords, ``dtype`` and ``layout`` how the
-    arrays reach the implementation. ``exact`` says that no input may be perturbed when the
-    allowed error is estimated (ties and kinks).
+    ``inputs`` are arrays by argument name as that form has them, ``settings`` keywords, ``dtype`` and ``layout`` how
+    the arrays reach the implementation. ``exact`` says that no input may be perturbed when the
+    allowed error is estimated (ties and kinks). ``refusable``: code that raises here, in place of giving a wrong
+    answer, lacks what the case asks for and is not wrong.
     """
 
     run: str
@@ -102,6 +103,7 @@ class Case:
     dtype: str = "float64"
     layout: str = "contiguous"
     exact: bool = False
+    refusable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

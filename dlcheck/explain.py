@@ -5,7 +5,7 @@ from itertools import chain
 
 from dlcheck import registry
 from dlcheck.component import Check, Component, Convention, Fault, Source
-from dlcheck.judgement import Claim
+from dlcheck.judgement import Claim, Counterexample, Judgement
 
 
 def explain(name: str) -> str:
@@ -107,6 +107,33 @@ def _claim(claim: Claim) -> str:
         "judged by": f"dlcheck verify -k {claim.id}",
     }
     return _text(f"claim {claim.id}: {claim.says}", parts)
+
+
+def judged(claim: Claim) -> str:
+    """What judging a claim now shows, on the reference where it is about a component: all that the report tells."""
+    from dlcheck.claim_items import judge
+
+    record = judge(claim, "reference" if claim.component else "")
+    found: Judgement | None = record["found"].get("judgement")
+    if found is None:
+        return _text(f"not judged: {record['message']}", {})
+    parts = {
+        "evidence": f"{found.evidence.kind}: {found.evidence.how}",
+        "size": [f"{name}: {value}" for name, value in found.evidence.size.items()],
+        "holds if": found.conditions,
+        "instead": found.correction,
+        "why": found.explanation,
+        "fails for": _example(found.counterexample),
+        "figures": [f"{figure.title} (drawn in the report)" for figure in found.figures],
+    }
+    return _text(record["message"] or f"judged just now: {claim.verdict}", parts)
+
+
+def _example(example: Counterexample | None) -> list[str]:
+    if example is None:
+        return []
+    given = [f"{name} = {value}" for name, value in example.inputs.items()]
+    return [example.says, *given, f"claimed: {example.claimed}", f"actual: {example.actual}"]
 
 
 def _check(component: Component, check: Check) -> str:

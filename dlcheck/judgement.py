@@ -60,6 +60,15 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """Evidence in rows: each as long as ``columns``."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What a run of a claim found.
 
@@ -73,6 +82,7 @@ class Judgement:
     correction: str = ""
     explanation: str = ""
     figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -106,6 +116,11 @@ class Claim:
     judge: Callable[..., Judgement]
     formula: str = ""
     component: str = ""
+
+    @property
+    def family(self) -> str:
+        """The folder of the module that makes it."""
+        return self.judge.__module__.split(".")[-2:][0]
 
 
 def claim(

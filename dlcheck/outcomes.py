@@ -1,13 +1,13 @@
 """What the items of a run found, and how their records become results."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from dlcheck import judgement, registry, results
+from dlcheck import registry, results
 from dlcheck.component import Component, Convention, Fault
 
-Kind = Literal["claim", "check", "convention", "fault", "accuracy", "upstream"]
+Kind = Literal["claim", "check", "convention", "fault", "accuracy", "upstream", "benchmark"]
 
 
 class Record(TypedDict):
@@ -53,8 +53,9 @@ def record(
 def assemble(records: Sequence[Record], environment: results.Environment) -> results.Results:
     """The results of everything that ran, in the order of the registry."""
     ordered = sorted(records, key=_place)
-    claims = [_claim(claim, ran) for claim in registry.claims().values() if (ran := _about(ordered, "claim", claim.id))]
-    judged = {record["component"] for record in ordered if record["kind"] not in ("claim", "upstream")}
+    judged_claims = {record["subject"]: record["found"]["claim"] for record in records if record["kind"] == "claim"}
+    claims = [_claim(judged_claims[id], _about(ordered, "claim", id)) for id in sorted(judged_claims, key=_known_first)]
+    judged = {record["component"] for record in ordered if record["kind"] not in ("claim", "upstream", "benchmark")}
     components = [
         _component(component, [record for record in ordered if record["component"] == name])
         for name, component in registry.components().items()
@@ -72,7 +73,15 @@ def assemble(records: Sequence[Record], environment: results.Environment) -> res
             for record in ordered
             if record["kind"] == "upstream"
         ],
+        benchmarks=_benchmarks(record for record in records if record["kind"] == "benchmark"),
     )
+
+
+def _benchmarks(ran: Iterable[Record]) -> list[results.Benchmark]:
+    times: dict[str, dict[str, float]] = {}
+    for record in ran:
+        times.setdefault(record["subject"], {})[record["implementation"]] = record["seconds"]
+    return [results.Benchmark(what=what, seconds=seconds) for what, seconds in times.items()]
 
 
 def summary(claims: Sequence[results.Claim], components: Sequence[results.Component]) -> dict[str, dict[str, int]]:
@@ -110,25 +119,32 @@ def _about(records: Iterable[Record], kind: Kind, subject: str) -> list[Record]:
     return [record for record in records if record["kind"] == kind and record["subject"] == subject]
 
 
-def _claim(claim: judgement.Claim, ran: Sequence[Record]) -> results.Claim:
+def _known_first(claim_id: str) -> int:
+    """The place of a claim in the registry; those of other repositories come after, in the order in which they ran."""
+    known = list(registry.claims())
+    return known.index(claim_id) if claim_id in known else len(known)
+
+
+def _claim(claim: Mapping[str, Any], ran: Sequence[Record]) -> results.Claim:
     """The judgement shown is that of the first implementation; the verdict needs all of them."""
     supported = all(record["status"] == "pass" for record in ran)
     judged = next((record["found"]["judgement"] for record in ran if record["found"].get("judgement")), {})
-    evidence = {"kind": claim.evidence, "asked": claim.evidence, "how": "", "size": {}}
+    evidence = {"kind": claim["evidence"], "asked": claim["evidence"], "how": "", "size": {}}
     return results.Claim(
-        id=claim.id,
-        family=claim.judge.__module__.split(".")[-2],
-        says=claim.says,
-        formula=claim.formula,
-        sources=results.plain(claim.sources),
-        declared=claim.verdict,
-        verdict=claim.verdict if supported else None,
+        id=claim["id"],
+        family=claim["family"],
+        says=claim["says"],
+        formula=claim["formula"],
+        sources=claim["sources"],
+        declared=claim["verdict"],
+        verdict=claim["verdict"] if supported else None,
         evidence=evidence | judged.get("evidence", {}),
         conditions=judged.get("conditions", ""),
         counterexample=judged.get("counterexample"),
         correction=judged.get("correction", ""),
         explanation=judged.get("explanation", ""),
         figures=judged.get("figures", []),
+        tables=judged.get("tables", []),
         outcomes=[
             results.Outcome(
                 implementation=record["implementation"],

@@ -17,6 +17,7 @@ import pytest
 
 from dlcheck.profiles import DEVICES, PROFILES
 
+pytest_plugins = ["dlcheck.claim_items"]
 MARKERS = (
     "gpu: needs a CUDA device",
     "deep: takes minutes; runs in the deep profile only",
@@ -124,6 +125,7 @@ class Collector:
         seed, profile = int(setting(self.config, "seed")), setting(self.config, "profile")
         found = outcomes.assemble(self.records, environment(self.started, seed=seed, profile=profile))
         if json_file:
+            found["benchmarks"] = found["benchmarks"] or _benchmarks_beside(Path(json_file))
             results.write(json_file, results.dumps(found))
         if html_file:
             from dlcheck.report import render
@@ -157,6 +159,14 @@ class Collector:
     def _markdown(self) -> str:
         wrong = [f"- **{record['status']}** {_headline(record)}" for record in self._wrong()]
         return "\n".join(["## dlcheck", "", *wrong, "", *(f"- {line}" for line in self._totals()), ""])
+
+
+def _benchmarks_beside(json_file: Path) -> Any:
+    """The last benchmarks, which take a run of their own: those in ``benchmarks.json`` of the same folder."""
+    from dlcheck import results
+
+    last = json_file.with_name("benchmarks.json")
+    return results.read(last)["benchmarks"] if last.is_file() else []
 
 
 def _headline(record: dict[str, Any]) -> str:

@@ -64,6 +64,7 @@ class Claim(TypedDict):
     correction: str
     explanation: str
     figures: list[dict[str, Any]]
+    tables: list[dict[str, Any]]
     outcomes: list[Outcome]
 
 
@@ -124,6 +125,13 @@ class Component(TypedDict):
     accuracy: list[dict[str, Any]]
 
 
+class Benchmark(TypedDict):
+    """Median seconds of one piece of work, by code: ours beside what a user would pick instead, the reference, ..."""
+
+    what: str
+    seconds: dict[str, float]
+
+
 class Results(TypedDict):
     """All of a run."""
 
@@ -133,6 +141,7 @@ class Results(TypedDict):
     claims: list[Claim]
     components: list[Component]
     upstream: list[dict[str, Any]]
+    benchmarks: list[Benchmark]
 
 
 class Change(NamedTuple):

@@ -253,6 +253,12 @@ def test_explain(name: str, words: list[str]) -> None:
         assert word in result.stdout
 
 
+def test_explain_judges_a_claim_on_the_spot() -> None:
+    text = invoke("explain", "chain-rule.sigmoid-jacobian").stdout
+    for word in ("judged just now: holds", "evidence", "proof: ", "size"):
+        assert word in text
+
+
 def test_explain_knows_every_claim_and_fault() -> None:
     from dlcheck.explain import explain
 

@@ -16,7 +16,7 @@ import pytest
 from dlcheck.report.axes import number
 from dlcheck.report.figures import MOST_POINTS, svg, thin
 from dlcheck.report.formulas import mathml
-from dlcheck.report.render import exact, link, render, short, words, write
+from dlcheck.report.render import duration, exact, link, render, short, words, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FAMILIES = {
@@ -178,6 +178,7 @@ def results(claims: list[dict[str, Any]], components: list[dict[str, Any]], **ch
         "claims": claims,
         "components": components,
         "upstream": [],
+        "benchmarks": [],
     } | changes
 
 
@@ -187,6 +188,7 @@ def whole() -> dict[str, Any]:
         [a_claim(i) for i in range(80)],
         [a_component(name, family) for family, names in FAMILIES.items() for name in names],
         upstream=[{"target": "torch 2.13", "component": "adam", "check": "state", "reason": "lr", "status": "known"}],
+        benchmarks=[{"what": "adam step, cpu", "seconds": {"ours": 0.001, "instead": 0.002, "compiled": 0.0005}}],
     )
 
 
@@ -480,3 +482,14 @@ def test_browser_shows_all_without_script(tmp_path: Path) -> None:
     found, _ = browse(tmp_path, frame)
     assert len(found["still"]["shown"]) == 80
     assert not found["still"]["bar"]
+
+
+def test_speed_is_shown_as_ratios(page: str) -> None:
+    speed = page[page.index('id="speed"') : page.index('id="environment"')]
+    assert '<td>instead</td><td class="n">1 ms</td><td class="n">2 ms</td><td class="n">2</td>' in speed
+    assert '<i class="ratio slower" aria-hidden="true"><b style="left:33.3%;width:16.7%"></b></i>' in speed
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(2.5, "2.5 s"), (0.0125, "12.5 ms"), (3e-6, "3 µs")])
+def test_a_duration_is_told_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

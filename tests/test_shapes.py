@@ -20,11 +20,11 @@ jaxtyping.install_import_hook([f"dlcheck.{sys.argv[1]}.reference", f"dlcheck.{sy
 from dlcheck import registry
 from dlcheck.conformance.implementation import NotProvided
 from dlcheck.conformance.oracle import prepared
-from dlcheck.suite.judging import implementation
+from dlcheck.conformance.targets import ours
 
 for name, component in registry.components().items():
     if registry.families()[name] == sys.argv[1]:
-        for code in map(lambda kind: implementation(component, kind), registry.IMPLEMENTATIONS):
+        for code in map(lambda kind: ours(component, kind), registry.IMPLEMENTATIONS):
             for case in (case for check in registry.checks(name) for case in check.cases):
                 try:
                     code.observe(prepared(case))

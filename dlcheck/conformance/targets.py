@@ -10,8 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dlcheck import registry
 from dlcheck.component import Component
 from dlcheck.conformance.implementation import Implementation, Refused
+from dlcheck.conformance.oracle import Reference
 
 
 def load(target: str) -> Any:
@@ -79,3 +81,11 @@ def adapt(
     """
     adapter = importlib.import_module(f"dlcheck.conformance.adapters.{component.form}")
     return adapter.adapt(component, code, fixed or {}, device, seed)
+
+
+def ours(component: Component, name: str, device: str = "cpu") -> Implementation | None:
+    """Our implementation of that name, or None where it is not provided."""
+    if name == "reference":
+        return Reference(component)
+    code = registry.implementation(component.name, name)
+    return None if code is None else adapt(component, code, device=device)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -128,6 +129,20 @@ def exact(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    unit, size = next(((u, f) for u, f in (("s", 1.0), ("ms", 1e-3)) if seconds >= f), ("µs", 1e-6))
+    return f"{seconds / size:.3g} {unit}"
+
+
+def ratio_bar(ratio: float) -> Markup:
+    """A bar from 1 to a ratio, on a logarithmic scale that ends at 1/8 and 8."""
+    reach = max(-1.0, min(1.0, math.log2(ratio) / 3)) * 50
+    start, kind = (50 + min(reach, 0.0)), ("faster" if reach >= 0 else "slower")
+    box = '<i class="ratio {}" aria-hidden="true"><b style="left:{:.1f}%;width:{:.1f}%"></b></i>'
+    return Markup(box.format(kind, start, abs(reach)))
+
+
 def words(name: str) -> str:
     """A name as words, where it is one; a statement stays as it is."""
     return name.replace("_", " ") if re.fullmatch(r"[a-z]{2,}(_[a-z]{2,})*", name) else name
@@ -168,6 +183,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (state, statuses, overall, slug, link, prose, short, exact, words, weaker, svg, mathml)
+    filters = (state, statuses, overall, slug, link, prose, short, exact, words, weaker, duration, ratio_bar)
+    filters += (svg, mathml)
     environment.filters.update({function.__name__: function for function in filters})
     return environment

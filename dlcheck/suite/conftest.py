@@ -1,10 +1,11 @@
 """What the options of a run say, for the items of the suite."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
-from dlcheck import results
+from dlcheck.claim_items import hand_over
 from dlcheck.evidence import experiment
 from dlcheck.outcomes import Record
 from dlcheck.profiles import PROFILES
@@ -29,15 +30,5 @@ def _available(device: str) -> str:
 
 @pytest.fixture
 def report(record_property: Callable[[str, object], None]) -> Callable[[Sequence[Record]], None]:
-    """Hand records to the run's results, then fail or skip as they say: what lacks something is no pass."""
-
-    def hand_over(records: Sequence[Record]) -> None:
-        __tracebackhide__ = True
-        record_property("dlcheck", results.dumps(records))
-        wrong = [record for record in records if record["status"] in ("fail", "error")]
-        if wrong:
-            pytest.fail("\n".join(f"{record['subject']}: {record['message']}" for record in wrong), pytrace=False)
-        if all(record["status"] == "not provided" for record in records):
-            pytest.skip(f"not provided: {records[0]['message']}")
-
-    return hand_over
+    """Hand records to the run's results, and let the item end as they say."""
+    return partial(hand_over, record_property=record_property)

@@ -1,13 +1,9 @@
-"""What the items of the suite share: options, implementations ready to be judged, conventions."""
+"""What the items of the suite share: options, conventions."""
 
 from dataclasses import dataclass
 
 from dlcheck import registry
-from dlcheck.component import Component
 from dlcheck.conformance.findings import Report
-from dlcheck.conformance.implementation import Implementation
-from dlcheck.conformance.oracle import Reference
-from dlcheck.conformance.targets import adapt
 from dlcheck.outcomes import Record, record
 
 
@@ -18,14 +14,6 @@ class Run:
     seed: int
     examples: int
     device: str
-
-
-def implementation(component: Component, name: str, device: str = "cpu") -> Implementation | None:
-    """Our implementation of that name, or None where it is not provided."""
-    if name == "reference":
-        return Reference(component)
-    code = registry.implementation(component.name, name)
-    return None if code is None else adapt(component, code, device=device)
 
 
 def conventions_record(report: Report, implementation: str) -> Record:

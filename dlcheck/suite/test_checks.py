@@ -10,8 +10,9 @@ from dlcheck.component import Component
 from dlcheck.conformance.check import judge
 from dlcheck.conformance.oracle import Reference
 from dlcheck.conformance.records import check_records
+from dlcheck.conformance.targets import ours
 from dlcheck.outcomes import record
-from dlcheck.suite.judging import Run, conventions_record, implementation
+from dlcheck.suite.judging import Run, conventions_record
 
 
 def _options() -> Iterator[Any]:
@@ -26,7 +27,7 @@ def _options() -> Iterator[Any]:
 @pytest.mark.parametrize("name", registry.IMPLEMENTATIONS)
 @pytest.mark.parametrize("component", registry.components().values(), ids=registry.components())
 def test_conforms(component: Component, name: str, run: Run, report: Callable[..., None]) -> None:
-    code = implementation(component, name, run.device)
+    code = ours(component, name, run.device)
     if code is None:
         return report([record("check", component.name, "not provided", component=component.name, implementation=name)])
     found = judge(component, code, seed=run.seed, examples=run.examples)

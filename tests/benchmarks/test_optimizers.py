@@ -5,6 +5,7 @@ import torch
 
 from dlcheck.optimizers import torch as ours
 
+CODES = {"ours": ours, "instead": torch.optim}
 WORKLOADS = {
     "large": [(1000, 1000)],
     "many": [(1024,)] * 200,
@@ -34,9 +35,9 @@ def prepared(code, rule, workload):
     return optimizer
 
 
-@pytest.mark.parametrize("code", [ours, torch.optim], ids=["ours", "torch.optim"])
+@pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("workload", WORKLOADS)
 @pytest.mark.parametrize("rule", RULES)
 def test_step(benchmark, rule, workload, code):
-    benchmark.group = f"{rule}, {workload}"
-    benchmark(prepared(code, rule, workload).step)
+    benchmark.group = f"{rule} step, {workload}, cpu"
+    benchmark(prepared(CODES[code], rule, workload).step)
