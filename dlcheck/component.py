@@ -63,10 +63,10 @@ class Component:
     ``form`` says how an implementation is driven and names a module of ``dlcheck.conformance.forms``; ``model`` is
     what an implementation is a drop-in for. ``inputs`` names its array arguments in order, ``optional`` further ones,
     which a case may leave out; of both, a class holds those in ``parameters``, and those in ``differentiable`` have a
-    gradient (None: all). ``settings`` are its keywords with the model's defaults. ``operations`` is the number of roundings that
-    an output of a case passes through, ``magnitude`` the size of intermediate results that a right implementation may
-    round at (1 for a sigmoid written with tanh), and ``construct`` gives the constructor's arguments that follow from
-    the inputs of a case (for an implementation that is a class).
+    gradient (None: all). ``settings`` are its keywords with the model's defaults. ``operations`` is the number of
+    roundings that an output of a case passes through, ``magnitude`` the size of intermediate results that a right
+    implementation may round at (1 for a sigmoid written with tanh), and ``construct`` gives the constructor's arguments
+    that follow from the inputs of a case (for an implementation that is a class).
     """
 
     name: str
