@@ -5,7 +5,7 @@ from typing import Any
 
 _PUBLIC = {
     "check": "dlcheck.conformance.check",
-    "conformance_tests": "dlcheck.conformance.check",
+    "conformance_tests": "dlcheck.conformance.items",
     "claim": "dlcheck.judgement",
     "components": "dlcheck.registry",
     "claims": "dlcheck.registry",

@@ -110,39 +110,53 @@ class Checking(click.Command):
 
 
 @main.command(cls=Checking)
-@click.argument("target")
-@click.option("--as", "component", required=True, metavar="COMPONENT", help="What TARGET is meant to be.")
+@click.argument("target", required=False)
+@click.option("--as", "component", metavar="COMPONENT", help="What TARGET is meant to be.")
 @click.option("--set", "settings", multiple=True, type=Pairs(literal=True), help="A keyword for every call of TARGET.")
 @click.option("--convention", "conventions", multiple=True, type=Pairs(), help="Demand an option: axis=name.")
+@click.option("--config", metavar="PYPROJECT", help="Judge every target that [tool.dlcheck] of this file declares.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), metavar="FILE", help="Write the answer as JSON.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the search and of samples.")
 @click.option("--examples", type=click.IntRange(min=0), metavar="N", help="Cases searched for each check.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where the target runs (cpu).")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For one case.")
-def check(target: str, component: str, json_file: str | None, **options: Any) -> None:
+def check(target: str | None, component: str | None, config: str | None, json_file: str | None, **options: Any) -> None:
     """Judge your own code: TARGET is path/to/file.py:name or package.module:name.
 
     \b
     dlcheck check my_optim.py:MyAdam --as adam
     dlcheck check torch.optim:SGD --as sgd --set momentum=0.9 --set nesterov=true
+    dlcheck check --config pyproject.toml
 
     Exit status: 0 it conforms, 1 it deviates, 2 the call is wrong, 3 dlcheck itself failed.
     """
     from dlcheck import results
-    from dlcheck.conformance import check as conformance
     from dlcheck.conformance.implementation import Refused
+    from dlcheck.conformance.project import BadDeclaration, Target, read
 
     options["settings"] = _unique(options["settings"], "--set")
     options["conventions"] = _unique(options["conventions"], "--convention")
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value not in (None, {})}
+    if config and (target or component or {"settings", "conventions"} & given.keys()):
+        raise WrongCall("--config takes its targets, settings and conventions from the file: give nothing beside it")
+    if not config and not (target and component):
+        raise WrongCall("a check needs TARGET and --as COMPONENT, or --config PYPROJECT")
     try:
-        report = conformance.check(target, component, **given)
-    except Refused as error:
+        targets = read(config, given) if config else [Target(target, str(component), options=given)]
+        reports = [(declared, declared.judged()) for declared in targets]
+    except (Refused, BadDeclaration) as error:
         raise WrongCall(str(error)) from error
-    click.echo(str(report))
+    objections = [objection for declared, report in reports for objection in declared.objections(report)]
+    for declared, report in reports:
+        click.echo(str(report))
+        for id, reason in declared.waivers.items():
+            click.echo(f"  waived: {id} ({reason})")
+    answers = [report.to_json() for _, report in reports]
     if json_file:
-        _write(json_file, results.dumps(report.to_json()))
-    sys.exit(0 if report.conforms else 1)
+        _write(json_file, results.dumps(answers if config else answers[0]))
+    if config:
+        click.echo("\n".join([*objections, f"{len(reports)} targets, {len(objections)} objections"]))
+    sys.exit(1 if objections else 0)
 
 
 @main.command()

@@ -30,6 +30,7 @@ SUMMARY_LIMIT = 500_000
 def pytest_addoption(parser: pytest.Parser) -> None:
     """One group of options; those that last have a twin in the ini file."""
     group = parser.getgroup("dlcheck", "dlcheck: verification of deep-learning components")
+    group.addoption("--dlcheck", action="store_true", help="check what [tool.dlcheck] of pyproject.toml declares, too")
     group.addoption("--dlcheck-json", metavar="FILE", help="write what was found as JSON")
     group.addoption("--dlcheck-html", metavar="FILE", help="write what was found as an HTML report")
     group.addoption("--dlcheck-profile", choices=list(PROFILES), help="how much is searched (default: ci)")
@@ -56,6 +57,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Collector(config), "dlcheck-collector")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add the checks of the targets that the project declares, where that is asked for."""
+    if config.getoption("--dlcheck"):
+        from dlcheck.conformance.items import declared_items
+        from dlcheck.conformance.project import BadDeclaration
+        from dlcheck.registry import UnknownName
+
+        try:
+            items += declared_items(session)
+        except (BadDeclaration, UnknownName) as error:
+            raise pytest.UsageError(f"--dlcheck: {error}") from error
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

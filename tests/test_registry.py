@@ -34,7 +34,8 @@ def test_a_reference_loads_numpy_only(family: str) -> None:
 
 
 def test_public_names_are_what_they_say() -> None:
-    from dlcheck.conformance.check import check, conformance_tests
+    from dlcheck.conformance.check import check
+    from dlcheck.conformance.items import conformance_tests
     from dlcheck.judgement import claim
 
     assert (dlcheck.check, dlcheck.conformance_tests, dlcheck.claim) == (check, conformance_tests, claim)

@@ -1,11 +1,10 @@
-"""``check`` and ``conformance_tests``: judge one implementation and say what it is."""
+"""``check``: judge one implementation and say what it is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
-from dlcheck import registry, results
+from dlcheck import registry
 from dlcheck.component import Case, Check, Component
 from dlcheck.conformance import diagnosis, explanation
 from dlcheck.conformance.common_checks import all_checks
@@ -14,7 +13,6 @@ from dlcheck.conformance.findings import CheckOutcome, Finding, Report
 from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Refused
 from dlcheck.conformance.isolation import Isolated
 from dlcheck.conformance.oracle import Reference
-from dlcheck.conformance.records import check_records
 
 EXAMPLES = 20
 """Cases that the search tries for each check, beside the fixed ones."""
@@ -180,35 +178,3 @@ def _with_output(report: Report, printed: str) -> Report:
     first = printed.strip().splitlines()[0]
     advice = Finding(f"{family}.{component}.output", "advice", f"it prints: {first[:100]}", got=printed)
     return replace(report, findings=(*report.findings, advice))
-
-
-def conformance_tests(target: Any, component: str, **options: Any) -> Callable[..., None]:
-    """A pytest test with one item for each check of the component: ``test_adam = conformance_tests(MyAdam, "adam")``.
-
-    ``options`` are those of ``check``. The target is judged once, when the first item runs.
-    """
-    import pytest
-
-    known = registry.lookup("component", registry.components(), component)
-
-    @cache
-    def report() -> Report:
-        return check(target, component, **options)
-
-    @pytest.mark.parametrize("check_id", [check.id for check in all_checks(known)])
-    def test(check_id: str, record_property: Callable[[str, str], None]) -> None:
-        __tracebackhide__ = True
-        found = check_records(report(), report().target)
-        record_property("dlcheck", results.dumps([record for record in found if record["subject"] == check_id]))
-        outcome = next(outcome for outcome in report().checks if outcome.id == check_id)
-        if outcome.status == "not_provided":
-            pytest.skip(f"not provided: {outcome.message}")
-        failures = [f for f in report().findings if f.check == check_id and f.severity == "error"]
-        if failures:
-            raise Deviation(explanation.text(failures[0]))
-
-    return test
-
-
-class Deviation(AssertionError):
-    """A component's check failed; the first line of the message names the component and the mistake."""
