@@ -302,6 +302,21 @@ def _write(path: str, text: str) -> None:
 
 
 @main.command()
+@click.argument("names", nargs=-1, metavar="[COMPONENT]...")
+@click.option("--out", required=True, type=click.Path(file_okay=False), metavar="DIR", help="Where the files go.")
+def vectors(names: Sequence[str], out: str) -> None:
+    """Write test vectors for other languages: one JSON file for each COMPONENT, or for all."""
+    from dlcheck import registry, vectors
+
+    known = registry.components()
+    for component in [registry.lookup("component", known, name) for name in names] or known.values():
+        try:
+            click.echo(f"written: {vectors.write(component, Path(out))}")
+        except OSError as error:
+            raise WrongCall(str(error)) from error
+
+
+@main.command()
 @click.argument("results_file", metavar="RESULTS.json")
 @click.option("--html", default="reports/verification.html", show_default=True, metavar="FILE")
 def report(results_file: str, html: str) -> None:
