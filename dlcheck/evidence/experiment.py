@@ -19,6 +19,8 @@ from scipy import special
 from torch import Tensor
 from torch.nn import functional
 
+from dlcheck.evidence import seeds as run_seed
+
 Array = NDArray[np.float64]
 Profile = Literal["quick", "ci", "deep"]
 Decision = Literal["larger", "smaller", "equivalent", "undecided"]
@@ -47,8 +49,12 @@ _LOADERS = {
 
 
 def seeds(profile: Profile, times: int = 1) -> range:
-    """The seeds of a profile's training runs, or so many times as many; every compared setting runs on each."""
-    return range(FIRST_SEED, FIRST_SEED + times * _of(SEEDS, profile))
+    """The seeds of a profile's training runs, or so many times as many; every compared setting runs on each.
+
+    Those of another run are others.
+    """
+    first = FIRST_SEED * (1 + run_seed.RUN)
+    return range(first, first + times * _of(SEEDS, profile))
 
 
 def rounds(profile: Profile) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlcheck.component import Source
-from dlcheck.evidence import statistics, symbolic
+from dlcheck.evidence import seeds, statistics, symbolic
 from dlcheck.initializers import proofs, signals
 from dlcheck.initializers.signals import Array
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
@@ -46,7 +46,7 @@ def _by_layer(values: Sequence[float]) -> tuple[Sequence[float], Sequence[float]
 
 def _scales_figure(width: int = 100, depth: int = 30) -> Figure:
     """Root mean square by layer for each initializer and activation."""
-    rng = np.random.default_rng(signals.SEED)
+    rng = seeds.generator(signals.SEED)
     unit = rng.standard_normal((depth, width, width))
     scales = {
         "N(0, 0.01²)": 0.01,
@@ -437,7 +437,7 @@ def _relu_backward(implementation: Any, width: int = 256, depth: int = 10) -> li
     """Mean squares of the gradients from the last layer to the first, for a fixed gradient of the output."""
     weights = implementation.sample((width, width), depth, std=1 / math.sqrt(width))
     passed = signals.signals(weights, signals.start(width), signals.ACTIVATIONS["ReLU"])
-    gradient = np.random.default_rng(signals.SEED + 1).standard_normal(width)
+    gradient = seeds.generator(signals.SEED + 1).standard_normal(width)
     squares = [signals.rms(gradient) ** 2]
     for weight, output in zip(weights[::-1], passed[:0:-1], strict=True):
         gradient = weight.T @ (gradient * (output > 0))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from dlcheck.evidence import seeds
 from dlcheck.evidence.statistics import FALSE_ALARM, MISS
 
 Array = NDArray[Any]
@@ -32,7 +33,7 @@ def rms(values: Array) -> float:
 
 def start(*shape: int) -> Array:
     """A fixed input with standard normal entries."""
-    return np.random.default_rng(SEED).standard_normal(shape)
+    return seeds.generator(SEED).standard_normal(shape)
 
 
 def orthonormal(rows: int, columns: int) -> Array:

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from dlcheck.claim_items import hand_over
-from dlcheck.evidence import experiment
+from dlcheck.evidence import experiment, seeds
 from dlcheck.outcomes import Record
 from dlcheck.profiles import PROFILES
 from dlcheck.pytest_plugin import setting
@@ -17,7 +17,8 @@ from dlcheck.suite.judging import Run
 def run(pytestconfig: pytest.Config) -> Run:
     """The options of this run."""
     experiment.PROFILE = profile = setting(pytestconfig, "profile")
-    return Run(int(setting(pytestconfig, "seed")), PROFILES[profile], _available(setting(pytestconfig, "device")))
+    seeds.RUN = seed = int(setting(pytestconfig, "seed"))
+    return Run(seed, PROFILES[profile], _available(setting(pytestconfig, "device")))
 
 
 def _available(device: str) -> str:
