@@ -20,7 +20,6 @@ from dlcheck.profiles import DEVICES, PROFILES
 pytest_plugins = ["dlcheck.claim_items"]
 MARKERS = (
     "gpu: needs a CUDA device",
-    "deep: takes minutes; runs in the deep profile only",
     "peers: needs a library of the peers extra",
 )
 SUMMARY_LIMIT = 500_000
