@@ -90,7 +90,7 @@ class Trial:
         except (NotProvided, Misbehaviour) as answer:
             return answer
         except Exception as error:
-            return raised(error)
+            return raised(error, case.refusable)
 
     def _clash(self, case: Case) -> str:
         """Why the settings of a case do not go together with those that are fixed; "" where they do."""
@@ -123,16 +123,23 @@ class Trial:
     ) -> Comparison:
         expected = self.expected(hypothesis, case)
         asked = {name: value for name, value in expected.values.items() if name not in seen.lacks}
+        if quick and (far := self._far_off(asked, case, seen)):
+            return far
         rough = _compare_values(asked, seen.values, case.dtype, self._roundings(asked, case))
         if rough.agrees or rough.says:
             return rough
-        if quick and case in self._typical:
-            far = {name: _FAR * allowed for name, allowed in self._typical[case].items()}
-            if not (coarse := _compare_values(asked, seen.values, case.dtype, far)).agrees:
-                return coarse
         allowed = hypothesis.allowance(self.case(case), strict=check.severity == "advice")
         self._typical.setdefault(case, allowed)
         return _compare_values(asked, seen.values, case.dtype, allowed)
+
+    def _far_off(self, asked: Mapping[str, Array], case: Case, seen: Observation) -> Comparison | None:
+        """The first output that is off by 10,000 times what another hypothesis allows, or None."""
+        for name, allowed in self._typical.get(case, {}).items():
+            if name in asked:
+                part = _compare_values({name: asked[name]}, seen.values, case.dtype, {name: _FAR * allowed})
+                if not part.agrees:
+                    return part
+        return None
 
     def _roundings(self, values: Mapping[str, Array], case: Case) -> dict[str, Array]:
         """The part of the allowed error that needs no conditioning: enough for most cases, and cheap."""
@@ -151,7 +158,7 @@ class Trial:
         first = failed[0]
         says = f"{first.name}: {first.law} gives so large a deviation with probability {first.p_value:.1e} only"
         says = says if first.p_value else f"{first.name}: expected {first.law}"
-        got, ratio = float(first.statistic), max(_surprise(first), 1.01)
+        got, ratio = float(first.statistic), max(*map(_surprise, failed), 1.01)
         return Comparison(ratio, first.name, (), str(first.law), got, first.false_alarm, 1, total, says)
 
     def _compare_facts(self, hypothesis: Reference, fact: str, case: Case, seen: Observation) -> Comparison:

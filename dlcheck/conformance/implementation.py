@@ -28,8 +28,8 @@ class Misbehaviour(Exception):
     """What code did in place of answering: it raised, returned a wrong thing, hung or crashed; one sentence."""
 
 
-def raised(error: BaseException) -> NotProvided | Misbehaviour:
-    """What an exception of the code means: NotImplementedError says that something lacks, any other is wrong.
+def raised(error: BaseException, refusable: bool = False) -> NotProvided | Misbehaviour:
+    """What an exception of the code means: NotImplementedError, or any where it may refuse, says that something lacks.
 
     One that arose in this package's own lines is no finding, but ours to mend, and raised again; but in those of an
     adapter, the code handed over something that cannot be driven.
@@ -38,7 +38,7 @@ def raised(error: BaseException) -> NotProvided | Misbehaviour:
     if frames and _OWN in frames[-1].filename and _ADAPTERS not in frames[-1].filename:
         raise error
     lines = (str(error).strip() or "(no message)").splitlines()
-    if isinstance(error, NotImplementedError):
+    if refusable or isinstance(error, NotImplementedError):
         return NotProvided(lines[0])
     theirs = next((frame for frame in frames if _OWN not in frame.filename), None)
     place = f" (at {os.path.basename(theirs.filename)}:{theirs.lineno}: {theirs.line})" if theirs else ""

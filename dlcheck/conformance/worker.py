@@ -8,7 +8,7 @@ from typing import Any
 
 from dlcheck import registry
 from dlcheck.component import Case
-from dlcheck.conformance import targets, wire
+from dlcheck.conformance import form, targets, wire
 from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Refused, raised
 
 
@@ -23,7 +23,8 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
         component = registry.components()[request["component"]]
         loaded = targets.load(code) if isinstance(code, str) else code
         known = parameters(loaded) if callable(loaded) else None
-        unknown = [name for name in request["fixed"] if known is not None and name not in known]
+        own = form.named(component.form).switches
+        unknown = [name for name in request["fixed"] if known is not None and name not in (*known, *own)]
         if unknown:
             raise Refused(f"--set {unknown[0]}: the target accepts {', '.join(known or ()) or 'no keywords'}")
         adapted = targets.adapt(component, loaded, request["fixed"], request["device"], request["seed"])
@@ -41,12 +42,12 @@ def _answer(adapted: Implementation, message: Mapping[str, Any]) -> dict[str, An
     except Refused as wrong:
         return {"refused": str(wrong)}
     except BaseException as error:
-        return _said(error)
+        return _said(error, message["refusable"])
 
 
-def _said(error: BaseException) -> dict[str, Any]:
+def _said(error: BaseException, refusable: bool) -> dict[str, Any]:
     try:
-        known = error if isinstance(error, (NotProvided, Misbehaviour)) else raised(error)
+        known = error if isinstance(error, (NotProvided, Misbehaviour)) else raised(error, refusable)
     except BaseException:
         return {"broken": traceback.format_exc()}
     return {"not_provided" if isinstance(known, NotProvided) else "failure": str(known)}

@@ -71,6 +71,20 @@ def held_names(called: Called, case: Case, has: Callable[[str], bool]) -> list[s
     return [name for name in given(component, case) if name in component.parameters]
 
 
+def made_with(called: Called, case: Case, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The optional arrays that a class takes when it is made, as torch's losses take their weights.
+
+    Raises NotProvided for one that neither its constructor nor its ``forward`` takes.
+    """
+    component, known = called.component, calling.parameters(called.code) or {}
+    forwarded = calling.parameters(called.code.forward)  # type: ignore[attr-defined]
+    others = [name for name in component.optional if name in case.inputs and name not in component.parameters]
+    for name in others:
+        if name not in known and forwarded is not None and name not in forwarded:
+            raise NotProvided(f"it does not accept {name}")
+    return {name: arrays[name] for name in others if name in known}
+
+
 def differentiable(component: Component, case: Case) -> list[str]:
     """The arrays of a case whose gradients are asked for."""
     names = given(component, case) if component.differentiable is None else component.differentiable
@@ -110,8 +124,12 @@ def gradients(called: Called, case: Case, output: torch.Tensor, wanted: Mapping[
     if not output.requires_grad:
         raise Misbehaviour("the output carries no gradient: autograd cannot reach the inputs")
     upstream = case.inputs["grad_output"]
-    if output.shape != upstream.shape:
+    # axes of length 1 may be kept by one convention and dropped by another: forward runs compare shapes
+    if not upstream.ndim:  # one number for all, as for a loss that one convention leaves unreduced
+        upstream = np.broadcast_to(upstream, tuple(output.shape))
+    if [n for n in output.shape if n != 1] != [n for n in upstream.shape if n != 1]:
         raise Misbehaviour(f"the output has shape {tuple(output.shape)}, expected {upstream.shape}")
+    upstream = upstream.reshape(output.shape)
     grad_output = calling.tensor(upstream, calling.dtype_name(output), case.layout, called.device)
     found = torch.autograd.grad(output, list(wanted.values()), grad_output, allow_unused=True)
     missing = [name for name, gradient in zip(wanted, found, strict=True) if gradient is None]
@@ -128,7 +146,8 @@ class TorchModule(TorchFunction):
 
     def call(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Any, dict[str, torch.Tensor]]:
         """Build the module with the case's settings, put the parameters in, and call it."""
-        module = self.code(**constructor_keywords(self, case)).to(self.device, getattr(torch, case.dtype))
+        built = made_with(self, case, tensors)
+        module = self.code(**constructor_keywords(self, case), **built).to(self.device, getattr(torch, case.dtype))
         parameters = dict(module.named_parameters())
         held = {name: parameters.get(name) for name in held_names(self, case, parameters.__contains__)}
         for name, parameter in held.items():
@@ -136,7 +155,7 @@ class TorchModule(TorchFunction):
                 raise Misbehaviour(f"the module has no parameter {name}")
             with torch.no_grad():
                 parameter.copy_(tensors[name].reshape(parameter.shape))
-        forwarded = [tensor for name, tensor in tensors.items() if name not in held]
+        forwarded = [tensor for name, tensor in tensors.items() if name not in held and name not in built]
         return module(*forwarded), {**tensors, **held}  # type: ignore[dict-item]
 
 
@@ -171,16 +190,21 @@ class NumpyObject(Implementation):
 
     def observe(self, case: Case) -> Observation:
         """Run one case on a fresh object."""
-        made = self.code(**constructor_keywords(self, case))
         arrays = native_arrays(self.component, case)
+        built = made_with(self, case, arrays)
+        made = self.code(**constructor_keywords(self, case), **built)
         held = [name for name in held_names(self, case, lambda name: hasattr(made, name)) if hasattr(made, name)]
         for name in held:
             setattr(made, name, arrays[name])
-        first, *others = (name for name in arrays if name not in held)
+        first, *others = (name for name in arrays if name not in held and name not in built)
         output = made.forward(arrays[first], *(arrays[name] for name in others))
         values, lacks = {"output": calling.to_numpy(output, "the output")}, ()
         if case.run == "backward":
             upstream = calling.array(case.inputs["grad_output"], case.dtype, case.layout)
+            if not upstream.ndim:
+                upstream = np.full(values["output"].shape, upstream)
+            if upstream.size == values["output"].size:
+                upstream = upstream.reshape(values["output"].shape)
             values = {f"grad_{first}": calling.to_numpy(made.backward(upstream), "what backward returned")}
             wanted = [name for name in differentiable(self.component, case) if name != first]
             parameters = [name for name in wanted if name in self.component.parameters]

@@ -11,8 +11,8 @@ def tensor(value: Any, case: Case) -> str:
     """An array of a case as a tensor, every digit of it; numbers of the case's dtype, integers as they are."""
     values = np.asarray(value)
     dtype = f", dtype=torch.{case.dtype}" if values.dtype.kind == "f" else ""
-    with np.printoptions(threshold=100_000, precision=17, floatmode="unique"):
-        return f"torch.tensor({values!r}{dtype})"
+    numbers = repr(values.tolist()) if values.size else f"np.empty({values.shape})"
+    return f"torch.tensor({numbers}{dtype})"
 
 
 def keywords(case: Case) -> str:

@@ -6,6 +6,7 @@ with their laws, by name (``evidence.draws``). Where there is a gradient, ``name
 ...)`` gives that of one draw from its output. With settings that leave nothing to chance they are plain functions.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -85,12 +86,16 @@ def tests(hypothesis: Reference, case: Case, seen: Observation) -> tuple[Any, ..
     """Tests of what was drawn against its law; against draws of the hypothesis where it is a mistake."""
     from dlcheck.evidence import draws, statistics  # import scipy, for which other components need not wait
 
-    expected = hypothesis.observe(case).values
-    for name, value in expected.items():
-        if name not in seen.values or seen.values[name].shape[1:] != value.shape[1:]:
-            shape = seen.values[name].shape[1:] if name in seen.values else "none"
-            return (statistics.TestResult("shape", f"{name} of shape {value.shape[1:]}, got {shape}", 1, 0, 0.0, 0.5),)
     right = Reference(hypothesis.component, hypothesis.options) if hypothesis.fault else hypothesis
+    # one draw tells the shapes; all are needed of a mistake alone, which has no law
+    shapes = _shapes(right.observe(replace(case, inputs={**case.inputs, "draws": 1})).values)
+    expected = hypothesis.observe(case).values if hypothesis.fault else {}
+    for name, shape in {**shapes, **_shapes(expected)}.items():
+        got = seen.values[name].shape[1:] if name in seen.values else "none"
+        if got != shape:
+            return (statistics.TestResult("shape", f"{name} of shape {shape}, got {got}", 1, 0, 0.0, 0.5),)
+    if hypothesis.fault and shapes != _shapes(expected):
+        return tuple(statistics.same_law(seen.values[name], value) for name, value in expected.items())
     excess, drawn = _rebuilt(right, case, seen.values)
     if hypothesis.fault:
         return _same(right, case, expected, seen.values, excess, drawn)
@@ -100,6 +105,10 @@ def tests(hypothesis: Reference, case: Case, seen: Observation) -> tuple[Any, ..
         for says in ["what the values drawn must give" if name == "samples" else "the gradient of the same draw"]
     )
     return certain + (draws.judge_drawn(drawn) if all(test.passed for test in certain) else ())
+
+
+def _shapes(values: Values) -> dict[str, tuple[int, ...]]:
+    return {name: value.shape[1:] for name, value in values.items()}
 
 
 def _same(right: Reference, case: Case, expected: Values, seen: Values, excess: Any, drawn: Any) -> tuple[Any, ...]:

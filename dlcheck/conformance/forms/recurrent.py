@@ -1,0 +1,132 @@
+"""Recurrent layers: the reference has ``name(x, parameters, state, lengths, ...)``, which gives outputs by name.
+
+``name_backward(grad, x, parameters, ...)`` gives the gradients of x, of each parameter and, where one was given, of the
+state. A case has "x", "parameters" by the model's names, and may have "state" ("h_0", "c_0"), "lengths", for a backward
+run "grad" by output, and "earlier": another sequence that the same object reads first.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dlcheck.component import Case, Component
+from dlcheck.conformance.form import Form
+from dlcheck.conformance.forms.replay import tensor
+from dlcheck.conformance.implementation import Array, NotProvided, Observation
+from dlcheck.conformance.oracle import Reference
+
+ARGUMENTS = ("x", "parameters", "state", "lengths")
+
+
+def given(case: Case) -> dict[str, Any]:
+    """Copies of the arguments that a case gives, in order."""
+    return {name: _copied(case.inputs[name]) for name in ARGUMENTS if name in case.inputs}
+
+
+def _copied(value: Any) -> Any:
+    return {key: np.array(inner) for key, inner in value.items()} if isinstance(value, Mapping) else np.array(value)
+
+
+def arrays(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays among arguments, those of mappings under their own names."""
+    nested = [value if isinstance(value, Mapping) else {name: value} for name, value in arguments.items()]
+    return {name: value for mapping in nested for name, value in mapping.items()}
+
+
+def _facts(case: Case, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The dtype that the result should have, and whether the arguments still hold what the case has."""
+    before = arrays({name: case.inputs[name] for name in arguments})
+    pure = all(np.array_equal(now, before[name], equal_nan=True) for name, now in arrays(arguments).items())
+    return {"dtype": case.dtype, "purity": pure}
+
+
+def _next_state(given: Any, earlier: Mapping[str, Array]) -> Any:
+    """The state that a call starts from, given the outputs of an earlier call of the same object."""
+    return given
+
+
+def forward(reference: Reference, case: Case) -> Observation:
+    """The outputs: "output", and the final state as "h_n", "c_n"."""
+    name, arguments = reference.component.name, given(case)
+    function, keywords = reference.required(name), reference.keywords(name, case.settings)
+    started = dict(arguments)
+    if "earlier" in case.inputs:
+        outputs = function(np.array(case.inputs["earlier"]), arguments["parameters"], **keywords)
+        started["state"] = reference.required("next_state")(arguments.get("state"), outputs)
+    values = function(**started, **keywords)
+    return Observation({key: np.asarray(value) for key, value in values.items()}, _facts(case, arguments))
+
+
+def backward(reference: Reference, case: Case) -> Observation:
+    """The gradients of the sequence, of the parameters, and of the state where one is given."""
+    name, arguments = f"{reference.component.name}_backward", given(case)
+    keywords = reference.keywords(name, case.settings)
+    gradients = reference.required(name)(_copied(case.inputs["grad"]), **arguments, **keywords)
+    values = {f"grad_{key}": np.asarray(value) for key, value in gradients.items()}
+    return Observation(values, _facts(case, arguments))
+
+
+def built(reference: Reference, case: Case) -> Observation:
+    """What it holds once built: the number of bias vectors that each block of its weights has."""
+    name = f"{reference.component.name}_parameters"
+    sizes = reference.component.construct(case)
+    shapes = reference.required(name)(**sizes, **reference.keywords(name, case.settings))
+    return Observation({"bias_vectors": bias_vectors(shapes)}, {"dtype": case.dtype, "purity": True})
+
+
+def bias_vectors(shapes: Mapping[str, tuple[int, ...]]) -> Array:
+    """Numbers in the biases over the outputs of the recurrent weights they belong to."""
+    biases = sum(int(np.prod(shape)) for name, shape in shapes.items() if "bias" in name)
+    outputs = sum(shape[0] for name, shape in shapes.items() if "weight_hh" in name)
+    if not biases or not outputs:
+        raise NotProvided("it holds no biases")
+    return np.array(biases / outputs)
+
+
+def snippet(component: Component, case: Case) -> list[str]:
+    """Build the module, put the parameters in, and run it."""
+    arguments = {**component.construct(case), **case.settings}
+    written = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    lines = [f"module = target({written}).to(torch.{case.dtype})"]
+    for name, value in case.inputs["parameters"].items():
+        lines += [f"dict(module.named_parameters())[{name!r}].data.copy_({tensor(value, case)})"]
+    lines += [f"x = {tensor(case.inputs['x'], case)}.requires_grad_()", *_calls(case)]
+    return lines + (_gradients(case) if case.run == "backward" else [])
+
+
+def _calls(case: Case) -> list[str]:
+    state = [tensor(value, case) for value in case.inputs.get("state", {}).values()]
+    after = "" if not state else f", {state[0]}" if len(state) == 1 else f", ({', '.join(state)})"
+    read = "x"
+    lines = [f"module({tensor(case.inputs['earlier'], case)})"] if "earlier" in case.inputs else []
+    if "lengths" in case.inputs:
+        flags = f"batch_first={case.settings.get('batch_first', False)}"
+        lengths = case.inputs["lengths"].tolist()
+        read = f"torch.nn.utils.rnn.pack_padded_sequence(x, {lengths}, {flags}, enforce_sorted=False)"
+    lines += [f"outputs = module({read}{after})", "print(outputs)"]
+    return lines
+
+
+def _gradients(case: Case) -> list[str]:
+    """Add up each output times its gradient, and differentiate."""
+    output = "outputs if torch.is_tensor(outputs) else outputs[0]"
+    if "lengths" in case.inputs:
+        flags = f"batch_first={case.settings.get('batch_first', False)}"
+        output = f"torch.nn.utils.rnn.pad_packed_sequence(outputs[0], {flags})[0]"
+    state = "outputs[1] if isinstance(outputs[1], tuple) else (outputs[1],)"
+    lines = [f"given = {{'output': {output}}}"] if "output" in case.inputs["grad"] else ["given = {}"]
+    if set(case.inputs["grad"]) - {"output"}:
+        lines += [f"given |= dict(zip(('h_n', 'c_n'), {state}))"]
+    terms = [f"(given[{name!r}] * {tensor(value, case)}).sum()" for name, value in case.inputs["grad"].items()]
+    lines += [f"({' + '.join(terms)}).backward()", "print(x.grad)"]
+    return lines + ["print({name: value.grad for name, value in module.named_parameters()})"]
+
+
+FORM = Form(
+    {"forward": forward, "backward": backward, "built": built},
+    ("dtype", "purity", "determinism"),
+    snippet,
+    {"next_state": _next_state},
+    switches=("layout",),
+)
