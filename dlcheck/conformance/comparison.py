@@ -1,6 +1,7 @@
 """Compare what an implementation gave with what a hypothesis (conventions, at most one fault) gives."""
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,13 +85,19 @@ class Trial:
         if self._fixed and (clash := self._clash(case)):
             return NotProvided(clash)
         try:
-            return self.implementation.observe(self.case(case))
+            return self._ran(case)
         except Refused:
             raise
         except (NotProvided, Misbehaviour) as answer:
             return answer
         except Exception as error:
             return raised(error, case.refusable)
+
+    def _ran(self, case: Case) -> Observation:
+        """Run it; what it warns of, as torch does of uses that it advises against, is no deviation."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self.implementation.observe(self.case(case))
 
     def _clash(self, case: Case) -> str:
         """Why the settings of a case do not go together with those that are fixed; "" where they do."""
@@ -163,7 +170,7 @@ class Trial:
 
     def _compare_facts(self, hypothesis: Reference, fact: str, case: Case, seen: Observation) -> Comparison:
         if fact == "determinism":
-            again = self.implementation.observe(self.case(case))
+            again = self._ran(case)
             same = all(np.array_equal(again.values[k], v, equal_nan=True) for k, v in seen.values.items())
             expected, got = True, same
         elif fact not in seen.facts:

@@ -1,5 +1,6 @@
 """What a module does, seen operation by operation: a record of every tensor function that its input goes through."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,28 +42,39 @@ class Trace:
     def __init__(self, image: torch.Tensor):
         self.records = [Record("image", lambda: None, (), {}, tuple(image.shape))]
         self._views: dict[int, dict[tuple[Any, ...], int]] = {}
-        self._whole: dict[int, int] = {}
         self._alive: list[torch.Tensor] = []
         self.place(image, 0)
 
     def place(self, tensor: torch.Tensor, record: int) -> None:
         """Say which record a tensor is the result of."""
-        memory = _memory(tensor)
-        self._whole.setdefault(memory, record)
-        self._views.setdefault(memory, {})[_view(tensor)] = record
+        self._views.setdefault(_memory(tensor), {})[_view(tensor)] = record
         # memory that is freed would be used again for other tensors
         self._alive.append(tensor)
 
     def overwrite(self, tensor: torch.Tensor, record: int) -> None:
-        """Say that a tensor's memory now holds the result of a record: whoever held a view of it sees that."""
-        memory = _memory(tensor)
-        self._views[memory], self._whole[memory] = {}, record
+        """Say that a tensor's memory now holds the result of a record: whoever holds a view of it sees that."""
+        known = self._views.get(_memory(tensor), {})
+        for view, old in known.items():
+            known[view] = self._changed(old, record)
         self.place(tensor, record)
+
+    def _changed(self, old: int, new: int) -> int:
+        """A record of what a tensor is once all of it, or a part, has been overwritten under another shape."""
+        shape, own = self.records[new].shape, self.records[old].shape
+        if math.prod(shape) < math.prod(own):
+            return self._made("assigned", lambda whole, part: whole, [old, new], own)
+        if math.prod(shape) == math.prod(own) and shape != own:
+            return self._made("view", lambda x: x.view(own), [new], own)
+        return new
+
+    def _made(self, name: str, function: Callable[..., Any], sources: list[int], shape: tuple[int, ...]) -> int:
+        self.records.append(Record(name, function, tuple(map(Ref, sources)), {}, shape, sources))
+        return len(self.records) - 1
 
     def find(self, tensor: torch.Tensor) -> int | None:
         """The record that a tensor is the result of; None where the input did not go into it."""
-        memory = _memory(tensor)
-        return self._views.get(memory, {}).get(_view(tensor), self._whole.get(memory))
+        known = self._views.get(_memory(tensor), {})
+        return known.get(_view(tensor), next(iter(known.values()), None))
 
     def note(self, name: str, function: Callable[..., Any], args: Any, keywords: Any, result: Any) -> None:
         """Record a call where something traced went in and a tensor came out."""

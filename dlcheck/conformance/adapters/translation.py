@@ -1,7 +1,7 @@
 """From the records of a call to the graph of a network: known operations by name, others by what they are seen to do."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from dlcheck.models.structure import Graph
 
 _TRANSPARENT = frozenset(
     ("view", "_unsafe_view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "alias",
-     "detach", "_to_copy", "contiguous", "expand", "lift_fresh", "copy", "_reshape_alias", "view_as", "numpy_T")
+     "detach", "_to_copy", "contiguous", "expand", "lift_fresh", "_reshape_alias", "view_as", "numpy_T")
 )  # fmt: skip
 _PREPARING = _TRANSPARENT | {"mul", "div", "sub", "add", "select", "cat", "stack", "rsub"}
 """What colours are brought to a mean and a deviation with, before the first layer."""
@@ -64,6 +64,12 @@ class Translator:
         inputs = [self._node(source) for source in record.sources]
         return self.graph.add(record.name, (), inputs, record.shape[1:])
 
+    def one_formula(self, records: Sequence[int]) -> bool:
+        """Whether records, one of them without a name, are all made of one node."""
+        values = [self.values[record] for record in records]
+        nodes = {value.node if isinstance(value, _Region) else value for value in values}
+        return len(nodes) == 1 and any(isinstance(value, _Region) for value in values)
+
     def _node(self, record: int) -> int:
         """The node that computes a record; a region becomes one, named by what it does."""
         value = self.values[record]
@@ -79,13 +85,20 @@ class Translator:
         """The shape of an argument, with the batch."""
         return self.records[record.args[position].record].shape
 
+    def elementwise(self, op: str, numbers: tuple[float, ...], node: int) -> int:
+        """A function of every number of a node, whatever shape they were in when it was applied."""
+        return self.graph.add(op, numbers, (node,), self.graph.nodes[node].shape)
+
     def _materialised(self, region: _Region) -> int:
         shape = self.records[region.record].shape[1:]
+        before = self.graph.nodes[region.node].shape
         with torch.device("cpu"):
             op, numbers = self._recognised(region)
         if op == "identity":
             return region.node
-        return self.graph.add(op, numbers, (region.node,), shape)
+        if op == "global_pool":
+            return self.graph.add("adaptive_pool", (1, 1), (region.node,), (*before[:1], 1, 1))
+        return self.graph.add(op, numbers, (region.node,), before if math.prod(before) == math.prod(shape) else shape)
 
     def _recognised(self, region: _Region) -> tuple[str, tuple[float, ...]]:
         """What a region does, found by running it on numbers of our own."""
@@ -138,11 +151,14 @@ class Translator:
         return sorted(found)
 
     def _replayed(self, chain: list[int], probe: torch.Tensor) -> torch.Tensor:
+        """What the last record of a chain gives for numbers of ours; views of one memory stay views of one memory."""
         values: dict[int, torch.Tensor] = {}
+        base = probe.clone()
 
         def argument(value: Any) -> Any:
             if isinstance(value, Ref):
-                return values[value.record].clone() if value.record in values else probe.clone()
+                known = value.record in values
+                return values[value.record] if known else base.view(self.records[value.record].shape)
             return value
 
         for number in chain:
@@ -253,7 +269,7 @@ def _continues(translator: Translator, record: Record) -> bool:
 def _named(translator: Translator, record: Record) -> int | None:
     if _continues(translator, record):
         return None
-    return translator.graph.add(_NAMED[record.name.rstrip("_")], (), (translator.source(record),), record.shape[1:])
+    return translator.elementwise(_NAMED[record.name.rstrip("_")], (), translator.source(record))
 
 
 def _clamped(translator: Translator, record: Record) -> int | None:
@@ -261,13 +277,15 @@ def _clamped(translator: Translator, record: Record) -> int | None:
     low, high = _argument(record, 1, "min"), _argument(record, 2, "max")
     if low != 0 or high is not None or _continues(translator, record):
         return None
-    return translator.graph.add("relu", (), (translator.source(record),), record.shape[1:])
+    return translator.elementwise("relu", (), translator.source(record))
 
 
 def _sum(translator: Translator, record: Record) -> int | None:
     """A sum of two branches, or of a branch and one number for each channel."""
     scaled = _argument(record, 2, "alpha", 1) != 1
     left, right = record.args[:2]
+    if translator.one_formula(record.sources):
+        return None
     if isinstance(left, Ref) and isinstance(right, Ref) and not scaled:
         nodes = [translator._node(side.record) for side in (left, right)]
         return translator.graph.add("sum", (), nodes, record.shape[1:])
@@ -288,10 +306,7 @@ def _per_channel(translator: Translator, record: Record, op: str, numbers: tuple
 
 def _concat(translator: Translator, record: Record) -> int | None:
     parts = record.args[0]
-    values = [translator.values[part.record] for part in parts if isinstance(part, Ref)]
-    unnamed = {value.node for value in values if isinstance(value, _Region)}
-    one_formula = len(unnamed) == 1 and all(isinstance(value, _Region) for value in values)
-    if _argument(record, 1, "dim", 0) % len(record.shape) != 1 or one_formula:
+    if _argument(record, 1, "dim", 0) % len(record.shape) != 1 or translator.one_formula(record.sources):
         return None
     nodes = [translator._node(part.record) for part in parts if isinstance(part, Ref)]
     added = sum(part.shape[1] for part in parts if isinstance(part, torch.Tensor))
@@ -313,6 +328,8 @@ def _padded(translator: Translator, record: Record) -> int | None:
 
 def _sliced(translator: Translator, record: Record) -> int | None:
     """Every n-th row and column, or some of the channels."""
+    if _continues(translator, record):
+        return None
     before, dim = translator.shape(record), _argument(record, 1, "dim", 0) % len(record.shape)
     step, start = _argument(record, 4, "step", 1), _argument(record, 2, "start", 0) or 0
     node = translator.source(record)
@@ -371,7 +388,7 @@ def _response_norm(translator: Translator, record: Record) -> int | None:
 def _dropout(translator: Translator, record: Record) -> int | None:
     p = _argument(record, 1, "p", 0.5)
     node = translator.source(record)
-    return translator.graph.add("dropout", (p,), (node,), record.shape[1:]) if p else node
+    return translator.elementwise("dropout", (p,), node) if p else node
 
 
 _KNOWN: Mapping[str, Callable[[Translator, Record], int | None]] = {

@@ -98,8 +98,7 @@ def snippet(component: Component, case: Case) -> list[str]:
 def _calls(case: Case) -> list[str]:
     state = [tensor(value, case) for value in case.inputs.get("state", {}).values()]
     after = "" if not state else f", {state[0]}" if len(state) == 1 else f", ({', '.join(state)})"
-    read = "x"
-    lines = [f"module({tensor(case.inputs['earlier'], case)})"] if "earlier" in case.inputs else []
+    read, lines = "x", [f"module({tensor(case.inputs['earlier'], case)})"] if "earlier" in case.inputs else []
     if "lengths" in case.inputs:
         flags = f"batch_first={case.settings.get('batch_first', False)}"
         lengths = case.inputs["lengths"].tolist()
@@ -120,7 +119,7 @@ def _gradients(case: Case) -> list[str]:
         lines += [f"given |= dict(zip(('h_n', 'c_n'), {state}))"]
     terms = [f"(given[{name!r}] * {tensor(value, case)}).sum()" for name, value in case.inputs["grad"].items()]
     lines += [f"({' + '.join(terms)}).backward()", "print(x.grad)"]
-    return lines + ["print({name: value.grad for name, value in module.named_parameters()})"]
+    return [*lines, "print({name: value.grad for name, value in module.named_parameters()})"]
 
 
 FORM = Form(
