@@ -1,0 +1,10 @@
+"""What known mistakes in augmentation do to training: effects that several faults share."""
+
+WRONG_INVARIANCE = "The network is trained on images as they never occur, for instance upside down."
+NO_VARIETY = "Every image is changed in the same way, which is as if nothing were augmented."
+LESS_VARIETY = "Images vary less, or otherwise, than the settings say."
+MISPLACED = "Images no longer fit what is known of their pixels: boxes, key points, masks."
+DISTORTED = "Objects change their shape, in training or in testing alone."
+SHIFTED = "Training images are brighter, darker or other in colour on average than test images."
+ARTEFACTS = "The images get edges, colours and values that no test image has."
+TOO_STRONG = "Images vary far more or less than asked for."

@@ -1,0 +1,259 @@
+"""Known mistakes in the Kullback-Leibler divergence and in the multi-class margin loss."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dlcheck.component import Fault
+from dlcheck.losses.mistakes import (
+    CLIMBS,
+    NAN,
+    NO_LEARNING,
+    OTHER_LOSS,
+    RATE,
+    Arguments,
+    Array,
+    Replaces,
+    arguments,
+    formula,
+    forward_only,
+    gradient,
+    positive,
+    scaled,
+    shared,
+)
+
+# --- divergence ------------------------------------------------------------------------------------------------------
+
+
+def _kl(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
+    return Fault(id, "kl_div", says, effect, fix, replaces, happened)
+
+
+def _divergence(terms: Callable[[Array, Array, Array], Array]) -> Replaces:
+    """Another formula of x, p and log p."""
+
+    def of_target(input: Array, target: Array, log_target: bool = False, **_: Any) -> Array:
+        p, log_p = (np.exp(target), target) if log_target else (target, np.log(target))
+        return terms(input, p, log_p)
+
+    return formula("kl_div", of_target, _count)
+
+
+def _count(input: Array, reduction: str = "mean", **_: Any) -> int:
+    return len(input) if reduction == "batchmean" and input.ndim else input.size
+
+
+def _masked(p: Array, values: Array) -> Array:
+    return np.where(p == 0, 0.0, values)
+
+
+def _nonzero(values: Array) -> Array:
+    return np.where(values == 0, 1.0, values)
+
+
+def _batchmean_over_last(input: Array, reduction: str = "mean", **_: Any) -> float:
+    """What turns the division by the batch into one by all leading axes."""
+    leading = input.size / input.shape[-1] if input.ndim and input.size else 1.0
+    return len(input) / leading if reduction == "batchmean" and input.ndim else 1.0
+
+
+def _other_reduction(asked: str, becomes: str) -> Replaces:
+    def change(given: dict[str, Any]) -> Arguments:
+        return {**given, "reduction": becomes} if given.get("reduction") == asked else given
+
+    return arguments("kl_div", change)
+
+
+KL = (
+    *shared("kl_div"),
+    _kl(
+        "kl-zero-target-nan", "0 log 0 of a target is NaN", NAN, "0 where the target is 0",
+        forward_only("kl_div", _divergence(lambda x, p, log_p: p * (log_p - x))["kl_div"]),
+        "https://github.com/google-deepmind/optax/pull/473",
+        "https://github.com/deeplearning4j/nd4j/issues/1340",
+    ),
+    _kl(
+        "kl-reversed", "the divergence runs the other way, KL(q || p)", "It seeks one mode where it should cover all.",
+        "p (log p - log q)", _divergence(lambda x, p, log_p: np.exp(x) * (x - log_p)),
+    ),
+    _kl(
+        "kl-takes-probabilities", "the input is taken for probabilities", NAN, "pass log-probabilities",
+        _divergence(lambda x, p, log_p: _masked(p, p * (log_p - np.log(x)))),
+    ),
+    _kl(
+        "kl-softmax-again", "log_softmax is taken of log-probabilities", "Harmless only where they sum to 1.",
+        "use the input as it is", _divergence(lambda x, p, log_p: _masked(
+            p, p * (log_p - x + np.log(np.exp(x).sum(axis=-1, keepdims=True))))),
+    ),
+    _kl(
+        "kl-without-entropy", "the target's entropy is left out: cross-entropy", "The loss does not reach 0.",
+        "p (log p - x)", _divergence(lambda x, p, log_p: -p * x),
+    ),
+    _kl(
+        "kl-without-weights", "the terms are not weighted by the target", OTHER_LOSS, "p (log p - x)",
+        _divergence(lambda x, p, log_p: log_p - x),
+    ),
+    _kl(
+        "kl-weighted-by-input", "the terms are weighted by the input's probability", OTHER_LOSS, "p (log p - x)",
+        _divergence(lambda x, p, log_p: _masked(p, np.exp(x) * (log_p - x))),
+    ),
+    _kl(
+        "kl-target-not-logged", "the target's logarithm is not taken", OTHER_LOSS, "p (log p - x)",
+        _divergence(lambda x, p, log_p: p * (p - x)),
+    ),
+    _kl(
+        "kl-log-target-ignored", "log_target is ignored", NAN, "exp(target) (target - x)",
+        arguments("kl_div", lambda given: {**given, "log_target": False}),
+    ),
+    _kl(
+        "kl-log-target-weights", "with log_target the weight is the logarithm itself", CLIMBS,
+        "exp(target) (target - x)", formula("kl_div", lambda input, target, log_target=False, **_: (
+            target * (target - input) if log_target else _masked(target, target * (np.log(target) - input))), _count),
+    ),
+    _kl(
+        "kl-epsilon", "1e-8 is added inside the logarithm", "The loss does not reach 0.", "0 where the target is 0",
+        _divergence(lambda x, p, log_p: p * (np.log(p + 1e-8) - x)),
+    ),
+    _kl(
+        "kl-batchmean-is-mean", '"batchmean" divides by all elements', RATE, "divide by the examples",
+        _other_reduction("batchmean", "mean"),
+    ),
+    _kl(
+        "kl-batchmean-is-sum", '"batchmean" does not divide', RATE, "divide by the examples",
+        _other_reduction("batchmean", "sum"),
+    ),
+    _kl(
+        "kl-batchmean-over-positions", '"batchmean" divides by all but the last axis', RATE, "divide by len(input)",
+        scaled("kl_div", _batchmean_over_last),
+    ),
+    _kl(
+        "kl-gradient-with-softmax", "the gradient is that of logits, q - p", NO_LEARNING, "-p",
+        gradient("kl_div", lambda g, input, target, log_target=False, **_: (
+            g / _nonzero(np.exp(target) if log_target else target)
+            * ((np.exp(target) if log_target else target) - np.exp(input)))),
+    ),
+    _kl(
+        "kl-gradient-of-probabilities", "the gradient is divided by the probability", NO_LEARNING, "-p",
+        gradient("kl_div", lambda g, input, **_: g * np.exp(-input)),
+    ),
+)  # fmt: skip
+
+
+# --- margin ----------------------------------------------------------------------------------------------------------
+
+
+def _hinge(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
+    return Fault(id, "hinge_loss", says, effect, fix, replaces, happened)
+
+
+def _violations(each: Callable[[Array, Array, float], Array]) -> Replaces:
+    """Another loss of each example, from its scores, the indicator of its class and the margin."""
+
+    def terms(scores: Array, target: Array, margin: float = 1.0, **_: Any) -> Array:
+        return each(scores, np.arange(scores.shape[1]) == target[:, None], margin)
+
+    return formula("hinge_loss", terms)
+
+
+def _true(s: Array, hot: Array) -> Array:
+    return (s * hot).sum(axis=1, keepdims=True)
+
+
+def _other(s: Array, hot: Array, m: float) -> Array:
+    """What each other class violates."""
+    return np.where(hot, 0.0, positive(m - _true(s, hot) + s))
+
+
+HINGE = (
+    *shared("hinge_loss"),
+    _hinge(
+        "hinge-with-zero-one-labels", "labels 0 and 1 stand where -1 and 1 are meant",
+        "Other classes cost a constant margin and are never pushed down.", "use 2 y - 1, or m - s_y + s_j",
+        _violations(lambda s, hot, m: positive(m - hot * s).sum(axis=1)),
+        "https://github.com/bfortuner/ml-glossary/pull/113", "https://github.com/deepchem/deepchem/issues/5018",
+    ),
+    _hinge(
+        "hinge-true-class-counts", "the true class counts as a violation", "Every example costs a margin more.",
+        "leave j = y out",
+        _violations(lambda s, hot, m: positive(m - _true(s, hot) + s).mean(axis=1)),
+    ),
+    _hinge(
+        "hinge-true-class-counts-in-sum", "the sum holds the true class", "Every example costs a margin more.",
+        "leave j = y out",
+        _violations(lambda s, hot, m: positive(m - _true(s, hot) + s).sum(axis=1)),
+    ),
+    _hinge(
+        "hinge-margin-ignored", "margin is ignored, it is 1", "The margin asked for is not kept.", "use margin",
+        arguments("hinge_loss", lambda given: {**given, "margin": 1.0}),
+    ),
+    _hinge(
+        "hinge-without-margin", "there is no margin", "It is content once the class leads at all.", "m - s_y + s_j",
+        arguments("hinge_loss", lambda given: {**given, "margin": 0.0}),
+    ),
+    _hinge(
+        "hinge-margin-subtracted", "the margin is subtracted", "Wrong classes may lead by the margin.",
+        "m - s_y + s_j",
+        arguments("hinge_loss", lambda given: {**given, "margin": -given.get("margin", 1.0)}),
+    ),
+    _hinge(
+        "hinge-scores-swapped", "the scores are subtracted the wrong way round", CLIMBS, "m - s_y + s_j",
+        _violations(lambda s, hot, m: np.where(hot, 0.0, positive(m + _true(s, hot) - s)).mean(axis=1)),
+    ),
+    _hinge(
+        "hinge-not-rectified", "negative violations are not cut off", "Scores grow without bound.",
+        "max(0, m - s_y + s_j)",
+        _violations(lambda s, hot, m: np.where(hot, 0.0, m - _true(s, hot) + s).mean(axis=1)),
+    ),
+    _hinge(
+        "hinge-squared", "the violations are squared", OTHER_LOSS, "max(0, m - s_y + s_j)",
+        _violations(lambda s, hot, m: (_other(s, hot, m) ** 2).mean(axis=1)),
+    ),
+    _hinge(
+        "hinge-squared-in-sum", "the summed violations are squared", OTHER_LOSS, "max(0, m - s_y + s_j)",
+        _violations(lambda s, hot, m: (_other(s, hot, m) ** 2).sum(axis=1)),
+    ),
+    _hinge(
+        "hinge-averaged-over-others", "the sum is divided by C - 1", "The loss has a wrong scale.", "divide by C",
+        _violations(lambda s, hot, m: _other(s, hot, m).sum(axis=1) / max(s.shape[1] - 1, 1)),
+    ),
+    _hinge(
+        "hinge-labels-off-by-one", "labels are counted from 1", "Every class is taken for the one before.",
+        "labels count from 0", arguments("hinge_loss", lambda given: {
+            **given, "target": np.maximum(given["target"] - 1, 0)}),
+    ),
+    _hinge(
+        "hinge-maximum-with-true-class", "the largest score may be the true class's",
+        "A leading class costs the margin for ever.", "take the maximum over j != y",
+        _violations(lambda s, hot, m: positive(m - _true(s, hot)[:, 0] + np.take_along_axis(
+            s, s.real.argmax(axis=1)[:, None], axis=1)[:, 0])),
+    ),
+    _hinge(
+        "hinge-gradient-without-true-class", "the true class's score gets no gradient", NO_LEARNING,
+        "subtract the sum of the others' gradients at y",
+        gradient("hinge_loss", lambda g, scores, target, **_: np.where(
+            np.arange(scores.shape[1]) == target[:, None], 0.0, g)),
+    ),
+    _hinge(
+        "hinge-gradient-true-class-once", "the true class gets one violation's gradient", NO_LEARNING,
+        "subtract the sum of the others' gradients at y",
+        gradient("hinge_loss", lambda g, scores, target, **_: np.where(
+            np.arange(scores.shape[1]) == target[:, None],
+            np.sign(g) * np.where(np.arange(scores.shape[1]) == target[:, None], 0.0, np.abs(g)).max(
+                axis=1, keepdims=True), g)),
+    ),
+    _hinge(
+        "hinge-gradient-of-true-class-only", "only the true class's score gets a gradient", NO_LEARNING,
+        "each violating class gets its own",
+        gradient("hinge_loss", lambda g, scores, target, **_: np.where(
+            np.arange(scores.shape[1]) == target[:, None], g, 0.0)),
+    ),
+    _hinge(
+        "hinge-gradient-not-averaged-over-classes", "the gradient is not divided by the classes",
+        "Value and gradient disagree.", "divide by C",
+        gradient("hinge_loss", lambda g, scores, **_: g * scores.shape[1]),
+    ),
+)  # fmt: skip
+
+MARGINS = (*KL, *HINGE)

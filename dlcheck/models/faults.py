@@ -1,0 +1,39 @@
+"""Known mistakes in networks: those that any of them may have, and those of each kind."""
+
+from dlcheck.component import Fault
+from dlcheck.models import mistakes as m
+from dlcheck.models.classic_faults import CLASSIC
+from dlcheck.models.declaration import Activation
+from dlcheck.models.inception_faults import INCEPTION
+from dlcheck.models.mistakes import FLAT, NOISY, OVERFITS, WEIGHTS, each, edit, ended, faults, settings, with_fields
+from dlcheck.models.residual_faults import RESIDUAL
+from dlcheck.models.spec import COMPONENTS
+
+_ALL = tuple(component.name for component in COMPONENTS)
+_DROPPING = ("alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "nin", "googlenet", "inception_v3", "inception_v4")
+
+
+def _one_more(component: str) -> m.Declare:
+    declare = settings(component)
+    return lambda num_classes=1000, **given: declare(num_classes=num_classes + 1, **given)
+
+
+_COMMON = (
+    *faults(_ALL, "softmax-left", "softmax is left in the output", FLAT, "give the scores as they are",
+            ended(Activation("softmax"))),
+    *faults(_ALL, "classes-ignored", "num_classes is ignored", WEIGHTS, "the last layer has num_classes outputs",
+            lambda c: settings(c, num_classes=1000 if c != "lenet5" else 10)),
+    *faults(_ALL, "one-class-more", "there is one output too many", WEIGHTS, "the last layer has num_classes outputs",
+            _one_more),
+    *faults(_DROPPING, "no-dropout", "dropout is missing", OVERFITS, "dropout as in the table",
+            edit(each(m.dropout, m.nowhere))),
+    *faults(_DROPPING, "dropout-always", "dropout goes on in evaluation", NOISY, "dropout(x, p, training=self.training)",
+            edit(each(m.dropout, with_fields(always=True)))),
+)  # fmt: skip
+
+
+def _of(component: str) -> tuple[Fault, ...]:
+    return tuple(f for f in (*CLASSIC, *INCEPTION, *RESIDUAL, *_COMMON) if f.component == component)
+
+
+FAULTS = tuple(fault for name in _ALL for fault in _of(name))

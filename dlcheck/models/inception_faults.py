@@ -1,0 +1,241 @@
+"""Known mistakes in GoogLeNet and the Inception networks, each a changed declaration."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from dlcheck.models import mistakes as m
+from dlcheck.models.declaration import Activation, Concat, Conv, Flatten, Head, Layer, Layers, Linear, Pool
+from dlcheck.models.mistakes import (
+    LINEAR,
+    OVERFITS,
+    SLOW,
+    STUCK,
+    UNSTABLE,
+    WEIGHTS,
+    WORSE,
+    Edit,
+    Make,
+    each,
+    edit,
+    edited,
+    faults,
+    nowhere,
+    repeated,
+    settings,
+    with_fields,
+    wired,
+    without,
+)
+
+_GOOGLENETS = ("googlenet", "inception_v2")
+_NORMALIZED = ("inception_v2", "inception_v3", "inception_v4")
+_LATER = ("inception_v3", "inception_v4")
+_ALL = ("googlenet", *_NORMALIZED)
+
+
+def _branch(number: int, change: Callable[[Layers], Layers]) -> Callable[[Layer], Layers]:
+    """A join with one of its four branches changed; one of another number of branches stays."""
+
+    def changed(branches: tuple[Layers, ...]) -> tuple[Layers, ...]:
+        if len(branches) != 4:
+            return branches
+        return (*branches[:number], change(branches[number]), *branches[number + 1 :])
+
+    return wired(changed)
+
+
+def _pooled_only(branch: Layers) -> Layers:
+    return branch[:1]
+
+
+def _unreduced(branch: Layers) -> Layers:
+    """The branch without its first convolution, and what belongs to that."""
+    later = [i for i, layer in enumerate(branch) if isinstance(layer, Conv) and i]
+    return branch[later[0] :] if later else branch
+
+
+def _unpooled(branch: Layers) -> Layers:
+    return tuple(layer for layer in branch if not isinstance(layer, Pool))
+
+
+def _other_pool(branch: Layers) -> Layers:
+    kinds = {"max": "average", "average": "max"}
+    return tuple(replace(layer, kind=kinds[layer.kind]) if isinstance(layer, Pool) else layer for layer in branch)
+
+
+def _dropped(number: int) -> Edit:
+    """Modules of four branches without one of them."""
+
+    def changed(branches: tuple[Layers, ...]) -> tuple[Layers, ...]:
+        return branches[:number] + branches[number + 1 :] if len(branches) == 4 else branches
+
+    return each(m.joined, wired(changed))
+
+
+def _reductions_without_pool(branches: tuple[Layers, ...]) -> tuple[Layers, ...]:
+    return tuple(b for b in branches if len(b) != 1) if len(branches) == 3 else branches
+
+
+def _heads(*after: int) -> Make:
+    """Heads behind the modules of some numbers, in place of where they belong."""
+
+    def make(component: str) -> m.Declare:
+        declare = settings(component, heads="5x5" if component == "googlenet" else "with")
+        return lambda **given: _moved(declare(**given), after)
+
+    return make
+
+
+def _moved(network: m.Network, after: tuple[int, ...]) -> m.Network:
+    found = [layer for layer in network.layers if isinstance(layer, Head)]
+    made: list[Layer] = []
+    modules = 0
+    for layer in network.layers:
+        made += [] if isinstance(layer, Head) else [layer]
+        if isinstance(layer, Concat):
+            modules += 1
+            made += [head for head, place in zip(found, after, strict=False) if place == modules]
+    return m.possible(replace(network, layers=tuple(made)), network)
+
+
+def _linear_heads(layers: Layers) -> Layers:
+    """Heads that go from the flattened maps to the classes."""
+
+    def plain(layer: Layer) -> Layers:
+        inner = layer.layers  # type: ignore[union-attr]
+        flatten = next(i for i, part in enumerate(inner) if isinstance(part, Flatten))
+        return (Head((*inner[: flatten + 1], inner[-1])),)
+
+    return each(m.head, plain)(layers)
+
+
+def _heads_edited(change: Edit) -> Make:
+    def make(component: str) -> m.Declare:
+        declare = settings(component, heads="5x5")
+
+        def mistaken(**given: object) -> m.Network:
+            right = declare(**given)
+            return m.possible(replace(right, layers=change(right.layers)), right)
+
+        return mistaken
+
+    return make
+
+
+def _first_module_out(layers: Layers) -> Layers:
+    return each(m.joined, nowhere, 1)(layers)
+
+
+def _naive(layers: Layers) -> Layers:
+    """The module without 1 x 1 convolutions in front of the large ones and behind the pool."""
+    for number in (1, 2):
+        layers = each(m.joined, _branch(number, _unreduced))(layers)
+    return each(m.joined, _branch(3, _pooled_only))(layers)
+
+
+def _swapped_kernels(layer: Layer) -> Layers:
+    kernel, padding = layer.kernel, layer.padding  # type: ignore[union-attr]
+    if isinstance(kernel, int) or isinstance(padding, int):
+        return (layer,)
+    return (replace(layer, kernel=kernel[::-1], padding=padding[::-1]),)  # type: ignore[type-var]
+
+
+def _narrow_three(branch: Layers) -> Layers:
+    *front, last = [i for i, layer in enumerate(branch) if isinstance(layer, Conv)]
+    return (*branch[:last], replace(branch[last], channels=64), *branch[last + 1 :])  # type: ignore[type-var]
+
+
+def _stem_unreduced(layers: Layers) -> Layers:
+    first = next(i for i, layer in enumerate(layers) if isinstance(layer, Conv) and layer.kernel == 1)
+    after = next(i for i in range(first + 1, len(layers)) if isinstance(layers[i], Conv))
+    return layers[:first] + layers[after:]
+
+
+def _slid_pool_out(layers: Layers, number: int) -> Layers:
+    pools = [i for i, layer in enumerate(layers) if isinstance(layer, Pool)]
+    return tuple(layer for i, layer in enumerate(layers) if i != pools[number])
+
+
+def _exchanged(layers: Layers) -> Layers:
+    """Each normalisation behind the activation that follows it, at any depth."""
+    made = [
+        type(layer)(tuple(map(_exchanged, layer.branches))) if isinstance(layer, Concat) else layer for layer in layers
+    ]
+    for i, (layer, following) in enumerate(zip(layers, layers[1:], strict=False)):
+        if m.norm(layer) and isinstance(following, Activation):
+            made[i], made[i + 1] = following, layer
+    return tuple(made)
+
+
+def _once_less(layers: Layers) -> Layers:
+    """The longest run of equal modules, shorter by one."""
+    counts = {layer: layers.count(layer) for layer in layers if isinstance(layer, Concat)}
+    often = max(counts, key=lambda layer: counts[layer])
+    at = layers.index(often)
+    return layers[:at] + layers[at + 1 :]
+
+
+INCEPTION = (
+    *faults(_ALL, "relu-unused", "what ReLU gives is not used", LINEAR, "x = relu(bn(conv(x))), and go on with x",
+            edit(each(m.relu, nowhere)), ("open-mmlab/mmaction/issues/164",), googlenet="inception-relu-result-unused"),
+    *faults(_ALL, "module-relu", "there is no ReLU after the 1 x 1 branch", LINEAR, "ReLU after every convolution",
+            edit(each(m.joined, _branch(0, lambda branch: tuple(x for x in branch if not m.relu(x)))))),
+    *faults(_ALL, "stem-relu", "there is no ReLU after the first convolution", LINEAR, "ReLU after every convolution",
+            without(m.relu, 0)),
+    *faults(_ALL, "pool-unprojected", "the pool's branch has no 1 x 1 convolution", SLOW, "conv1x1(pool(x))",
+            edit(each(m.joined, _branch(3, _pooled_only)))),
+    *faults(_ALL, "unpooled-branch", "the pool's branch does not pool", WORSE, "conv1x1(pool(x))",
+            edit(each(m.joined, _branch(3, _unpooled)))),
+    *faults(_ALL, "other-pool", "the pool's branch pools by the other kind", WORSE,
+            "the maximum in GoogLeNet, the average in later ones", edit(each(m.joined, _branch(3, _other_pool)))),
+    *faults(_ALL, "unreduced", "there is no 1 x 1 before the second branch's kernel", SLOW, "conv3x3(conv1x1(x))",
+            edit(each(m.joined, _branch(1, _unreduced)))),
+    *faults(_GOOGLENETS, "naive", "modules lack all the 1 x 1 that reduce", SLOW,
+            "1 x 1 before 3 x 3 and 5 x 5, and after the pool", edit(_naive)),
+    *faults(_ALL, "three-branches", "modules lack the third branch", WORSE, "four branches", edit(_dropped(2))),
+    *faults(_ALL, "branch-narrow", "the second branch of every module has 64 channels", WORSE, "the widths of table 1",
+            edit(each(m.joined, _branch(1, _narrow_three)))),
+    *faults(_ALL, "module-missing", "a module is missing", WORSE, "the modules of the table", edit(_first_module_out)),
+    *faults("googlenet", "heads-late", "the heads stand one module too late", WORSE, "after 4a and 4d", _heads(4, 7)),
+    *faults("googlenet", "heads-early", "the heads stand one module too early", WORSE, "after 4a and 4d", _heads(2, 5)),
+    *faults("googlenet", "first-head-late", "the first head stands one module too late", WORSE, "after 4a and 4d",
+            _heads(4, 6)),
+    *faults("googlenet", "second-head-late", "the second head stands one module too late", WORSE, "after 4a and 4d",
+            _heads(3, 7)),
+    *faults("googlenet", "first-head-early", "the first head stands before 4a", WORSE, "after 4a and 4d", _heads(2, 6)),
+    *faults("googlenet", "second-head-early", "the second head stands before 4d", WORSE, "after 4a and 4d",
+            _heads(3, 5)),
+    *faults("googlenet", "one-head", "one of the two heads is missing", WEIGHTS, "after 4a and 4d", _heads(3)),
+    *faults("googlenet", "linear-heads", "heads have no hidden dense layer", WEIGHTS, "1024, ReLU, dropout, classes",
+            _heads_edited(_linear_heads)),
+    *faults("googlenet", "head-dropout", "heads have no dropout", OVERFITS, "dropout after the layer of 1024",
+            _heads_edited(each(m.dropout, nowhere, 0, 1))),
+    *faults("inception_v3", "head-first", "the head stands on the first 17 x 17 maps", WORSE,
+            "on the last 17 x 17 maps", _heads(4)),
+    *faults("inception_v3", "head-early", "the head stands one module too early", WORSE, "on the last 17 x 17 maps",
+            _heads(7)),
+    *faults(_GOOGLENETS, "stem-reduction", "the stem's 1 x 1 convolution is missing", WORSE, "7 x 7, 1 x 1, 3 x 3",
+            edit(_stem_unreduced)),
+    *faults("googlenet", "pool-between", "the pool between 3b and 4a is missing", SLOW, "pool after 3b and 4e",
+            edit(lambda layers: _slid_pool_out(layers, 2))),
+    *faults(_LATER, "reduction-pool", "the reductions lack their pool", WORSE, "two convolutional branches and a pool",
+            edit(each(m.joined, wired(_reductions_without_pool)))),
+    *faults("inception_v2", "reduction-pool", "the reductions lack their pool", WORSE,
+            "two convolutional branches and a pool", edit(each(m.joined, wired(_reductions_without_pool)))),
+    *faults(_LATER, "kernels-turned", "kernels of 1 x n and n x 1 are exchanged", WEIGHTS, "as in the figures",
+            edit(each(m.conv, _swapped_kernels))),
+    *faults(_LATER, "kernels-alike", "both kernels of a pair are 1 x n", WORSE, "1 x n, then n x 1",
+            edit(each(lambda layer: isinstance(layer, Conv) and layer.kernel == (7, 1),
+                      with_fields(kernel=(1, 7), padding=(0, 3))))),
+    *faults(_NORMALIZED, "no-batch-norm", "batch normalisation is missing", UNSTABLE,
+            "convolution, normalisation, ReLU", without(m.norm)),
+    *faults(_NORMALIZED, "stem-batch-norm", "the first convolution is not normalised", UNSTABLE,
+            "convolution, normalisation, ReLU", without(m.norm, 0)),
+    *faults(_NORMALIZED, "relu-first", "ReLU stands before batch normalisation", WORSE,
+            "convolution, normalisation, ReLU", edit(_exchanged)),
+    *faults("inception_v4", "modules-shared", "modules of a kind share their weights", STUCK,
+            "make each module anew: [A() for _ in range(4)], not [A()] * 4",
+            lambda c: edited(c, fields=repeated)),
+    *faults("inception_v4", "one-module-less", "there are six modules of the second kind", WORSE, "4, 7 and 3",
+            edit(_once_less)),
+)  # fmt: skip

@@ -1,0 +1,262 @@
+"""Known mistakes in residual networks, each a changed declaration."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from dlcheck.models import mistakes as m
+from dlcheck.models.declaration import Activation, Conv, Head, Layer, Layers, Linear, Network, Pool, Sum, rows
+from dlcheck.models.mistakes import (
+    LINEAR,
+    SLOW,
+    STUCK,
+    UNSTABLE,
+    WEIGHTS,
+    WORSE,
+    Edit,
+    another,
+    each,
+    edit,
+    edited,
+    faults,
+    nowhere,
+    with_fields,
+    wired,
+    without,
+)
+
+_BASIC = ("resnet18", "resnet34")
+_BOTTLENECKS = ("resnet50", "resnet101", "resnet152")
+_ALL = (*_BASIC, *_BOTTLENECKS)
+_RELU = Activation()
+
+
+def _plain(layer: Layer) -> Layers:
+    """The residual branch alone."""
+    return layer.branches[0]  # type: ignore[union-attr]
+
+
+def _units(change: Callable[[Layers, Layers], Layers]) -> Edit:
+    """Residual units made anew from their branch and their shortcut."""
+    return each(m.added, lambda layer: change(*layer.branches))  # type: ignore[union-attr]
+
+
+def _identities_out(layer: Layer) -> Layers:
+    """Only the projections are left of the shortcuts."""
+    body, shortcut = layer.branches  # type: ignore[union-attr]
+    return (layer,) if shortcut else body
+
+
+def _relu_after_sum(layers: Layers, after: bool) -> Layers:
+    """Without the ReLU that follows each sum; ``after`` puts it at the end of the branch instead."""
+    made: list[Layer] = []
+    for layer in layers:
+        if made and isinstance(made[-1], Sum) and m.relu(layer):
+            if after:
+                body, shortcut = made[-1].branches
+                made[-1] = Sum(((*body, _RELU), shortcut))
+            continue
+        made.append(layer)
+    return tuple(made)
+
+
+def _no_relu_after_sum(layers: Layers) -> Layers:
+    return _relu_after_sum(layers, after=False)
+
+
+def _relu_before_sum(layers: Layers) -> Layers:
+    return _relu_after_sum(layers, after=True)
+
+
+def _relu_overwrites(layers: Layers) -> Layers:
+    """ReLU-only pre-activation, whose ReLU in place rectifies the shortcut too."""
+    unactivated = _no_relu_after_sum(layers)
+
+    def unit(body: Layers, shortcut: Layers) -> Layers:
+        return (Sum(((_RELU, *body), (_RELU, *shortcut))),)
+
+    return _units(unit)(unactivated)
+
+
+def _projection(change: Callable[[Layers], Layers]) -> Edit:
+    return _units(lambda body, shortcut: (Sum((body, change(shortcut))),))
+
+
+def _pooled_projection(shortcut: Layers) -> Layers:
+    """A projection whose stride is that of an average pool before it."""
+    conv, *others = shortcut if shortcut else (None,)
+    if not isinstance(conv, Conv) or conv.stride == 1:
+        return shortcut
+    return (Pool("average", 2, 2), replace(conv, stride=1), *others)
+
+
+def _from_first_convolution(body: Layers, shortcut: Layers) -> Layers:
+    """A shortcut that starts behind the first convolution and its normalisation."""
+    later = [i for i, layer in enumerate(body) if isinstance(layer, Conv)][1]
+    return (*body[:later], Sum((body[later:], ()))) if not shortcut else (Sum((body, shortcut)),)
+
+
+def _inner_relu_out(body: Layers, shortcut: Layers) -> Layers:
+    return (Sum((tuple(layer for layer in body if not m.relu(layer)), shortcut)),)
+
+
+def _last_norm_out(body: Layers, shortcut: Layers) -> Layers:
+    return (Sum((body[:-1], shortcut)),)
+
+
+def _norm_after_sum(body: Layers, shortcut: Layers) -> Layers:
+    return Sum((body[:-1], shortcut)), body[-1]
+
+
+def _stride_out(stage: int) -> Edit:
+    """A stage that does not halve the image."""
+
+    def changed(layers: Layers) -> Layers:
+        strided = [i for i, layer in enumerate(layers) if isinstance(layer, Sum) and _strides(layer)]
+        if len(strided) < 3:
+            return layers
+        at = strided[stage - 2]
+        unit = each(m.conv, with_fields(stride=1))((layers[at],))
+        return (*layers[:at], *each(lambda x: hasattr(x, "stride"), with_fields(stride=1))(unit), *layers[at + 1 :])
+
+    return changed
+
+
+def _strides(layer: Sum) -> bool:
+    return any(getattr(inner, "stride", 1) == 2 for branch in layer.branches for inner in branch)
+
+
+def _first_stage_strided(layers: Layers) -> Layers:
+    first = next(i for i, layer in enumerate(layers) if isinstance(layer, Sum))
+    width = next(layer.channels for layer in reversed(layers[first].branches[0]) if isinstance(layer, Conv))
+    body, shortcut = layers[first].branches
+    at = next(i for i, layer in enumerate(body) if isinstance(layer, Conv) and layer.kernel == 3)
+    strided = (*body[:at], replace(body[at], stride=2), *body[at + 1 :])
+    norm = next(layer for layer in layers if m.norm(layer))
+    bypass = tuple(replace(x, stride=2) if isinstance(x, Conv) else x for x in shortcut)
+    projected = bypass if shortcut else (Conv(width, 1, stride=2, bias=False), norm)
+    return (*layers[:first], Sum((strided, projected)), *layers[first + 1 :])
+
+
+def _unit_out(layers: Layers) -> Layers:
+    """One unit less in the last stage."""
+    last = [i for i, layer in enumerate(layers) if isinstance(layer, Sum)][-1]
+    return layers[:last] + layers[last + 2 :]
+
+
+def _cifar_stem(layers: Layers) -> Layers:
+    pool = next(i for i, layer in enumerate(layers) if isinstance(layer, Pool))
+    return (replace(layers[0], kernel=3, stride=1, padding=1), *layers[1:pool], *layers[pool + 1 :])
+
+
+def _half_expanded(layer: Layer) -> Layers:
+    return (replace(layer, channels=layer.channels // 2),)  # type: ignore[union-attr,type-var]
+
+
+def _wide(layer: Layer) -> bool:
+    """A convolution that widens, or projects to what is widened."""
+    return isinstance(layer, Conv) and layer.kernel == 1 and layer.channels >= 256 and layer.channels % 256 == 0
+
+
+def _basic_blocks(body: Layers, shortcut: Layers) -> Layers:
+    """Two 3 x 3 convolutions as wide as the bottleneck's end."""
+    convolutions = [layer for layer in body if isinstance(layer, Conv)]
+    stride, width = max(layer.stride for layer in convolutions), convolutions[-1].channels
+    norm, bias = body[-1], convolutions[0].bias
+    first = Conv(width, 3, stride, 1, bias=bias)
+    return (Sum(((first, norm, _RELU, Conv(width, 3, 1, 1, bias=bias), norm), shortcut)),)
+
+
+def _hidden_dense(layers: Layers) -> Layers:
+    return (*layers[:-1], Linear(512), _RELU, layers[-1])
+
+
+def _shared(network: Network) -> dict[str, int]:
+    """All units of a stage behind the second share what that learns."""
+    found = list(rows(network))
+    units = [row for row in found if isinstance(row.layer, Sum) and "." not in row.path]
+    later = [c for a, b, c in zip(units, units[1:], units[2:], strict=False) if a.after.shape == c.after.shape]
+    return {"shared": sum(m.inside(found, row) for row in later)}
+
+
+_ANOTHERS = tuple(
+    fault
+    for other in _ALL
+    for fault in faults(tuple(name for name in _ALL if name != other), f"is-{other}", f"it has the units of {other}",
+                        WEIGHTS, "the units of table 1", lambda c, other=other: another(c, other))
+)  # fmt: skip
+
+RESIDUAL = (
+    *faults(_ALL, "shortcut-twice", "the shortcut is added twice", UNSTABLE, "F(x) + x",
+            edit(_units(lambda body, shortcut: (Sum((body, (*shortcut, Sum(((), ()))))),))),
+            ("yakhyo/darknet-pytorch/issues/2",), resnet18="resnet-shortcut-added-twice"),
+    *faults(_ALL, "inplace-relu-overwrites-identity", "a leading ReLU in place rectifies the shortcut", WORSE,
+            "leave x as it is: relu(x), not relu_(x)", edit(_relu_overwrites),
+            ("rosinality/vq-vae-2-pytorch/issues/60", "iduta/iresnet/issues/2"),
+            resnet18="resnet-inplace-relu-overwrites-identity"),
+    *faults(_ALL, "no-shortcut", "there are no shortcuts: the network is plain", STUCK, "relu(F(x) + x)",
+            edit(each(m.added, _plain))),
+    *faults(_ALL, "shortcut-unused", "the shortcut is made and not added", STUCK, "relu(F(x) + x)",
+            edit(_units(lambda body, shortcut: (Head(shortcut, used=False), *body) if shortcut else body))),
+    *faults(_ALL, "no-identity", "only units that change the shape have a shortcut", STUCK, "relu(F(x) + x) everywhere",
+            edit(each(m.added, _identities_out))),
+    *faults(_ALL, "relu-after-sum", "there is no ReLU after the sum", WORSE, "relu(F(x) + x)",
+            edit(_no_relu_after_sum)),
+    *faults(_ALL, "relu-before-sum", "ReLU stands before the sum, not after it", WORSE, "relu(F(x) + x)",
+            edit(_relu_before_sum)),
+    *faults(_ALL, "relu-twice", "ReLU stands before the sum as well", WORSE, "the branch ends in normalisation",
+            edit(_units(lambda body, shortcut: (Sum(((*body, _RELU), shortcut)),)))),
+    *faults(_ALL, "inner-relu", "there is no ReLU inside the branch", LINEAR, "ReLU between the convolutions",
+            edit(_units(_inner_relu_out))),
+    *faults(_ALL, "projection-norm", "the projection is not normalised", UNSTABLE, "bn(conv1x1(x)) on the shortcut",
+            edit(_projection(lambda shortcut: tuple(x for x in shortcut if not m.norm(x))))),
+    *faults(_ALL, "projection-relu", "the projection goes through ReLU", WORSE, "bn(conv1x1(x)) on the shortcut",
+            edit(_projection(lambda shortcut: (*shortcut, _RELU) if shortcut else ()))),
+    *faults(_ALL, "projection-3x3", "the projection is 3 x 3", SLOW, "a 1 x 1 convolution",
+            edit(_projection(each(m.pointwise, with_fields(kernel=3, padding=1))))),
+    *faults(_ALL, "projection-pooled", "the projection's stride is that of a pool", WEIGHTS,
+            "a 1 x 1 convolution with stride 2", edit(_projection(_pooled_projection))),
+    *faults(_BASIC, "shortcut-late", "the shortcut starts behind the first convolution", WORSE, "F(x) + x",
+            edit(_units(_from_first_convolution))),
+    *faults(_ALL, "last-norm", "the last convolution of a branch is not normalised", UNSTABLE,
+            "bn(conv(x)) before the sum", edit(_units(_last_norm_out))),
+    *faults(_ALL, "norm-after-sum", "the sum is normalised, not the branch", WORSE, "relu(bn(conv(x)) + x)",
+            edit(_units(_norm_after_sum))),
+    *faults(_ALL, "no-norm", "batch normalisation is missing", UNSTABLE, "convolution, normalisation, ReLU",
+            without(m.norm)),
+    *faults(_ALL, "stem-norm", "the first convolution is not normalised", UNSTABLE, "convolution, normalisation, ReLU",
+            without(m.norm, 0)),
+    *faults(_ALL, "stem-relu", "there is no ReLU after the first convolution", LINEAR,
+            "convolution, normalisation, ReLU, pool", without(m.relu, 0)),
+    *faults(_ALL, "stem-pool", "the first pool is missing", SLOW, "a 3 x 3 pool with stride 2 after the stem",
+            edit(each(m.pool, nowhere, 0))),
+    *faults(_ALL, "stem-average", "the first pool averages", WORSE, "the maximum of 3 x 3",
+            edit(each(m.pool, with_fields(kind="average"), 0))),
+    *faults(_ALL, "stem-small-pool", "the first pool is 2 x 2", WORSE, "3 x 3 with stride 2",
+            edit(each(m.pool, with_fields(kernel=2, padding=0), 0))),
+    *faults(_ALL, "stem-stride", "the first convolution has stride 1", SLOW, "7 x 7 with stride 2",
+            edit(each(m.conv, with_fields(stride=1), 0))),
+    *faults(_ALL, "stem-cifar", "the stem is that for CIFAR: 3 x 3, no pool", SLOW, "7 x 7 with stride 2, then a pool",
+            edit(_cifar_stem)),
+    *faults(_ALL, "stage-4-stride", "the last stage does not halve the image", SLOW, "stride 2 in stages 2, 3 and 4",
+            edit(_stride_out(4))),
+    *faults(_ALL, "stage-2-stride", "the second stage does not halve the image", SLOW, "stride 2 in stages 2, 3 and 4",
+            edit(_stride_out(2))),
+    *faults(_ALL, "stage-1-stride", "the first stage halves the image too", WORSE, "stride 2 in stages 2, 3 and 4",
+            edit(_first_stage_strided)),
+    *faults(_ALL, "unit-missing", "the last stage lacks a unit", WORSE, "the units of table 1", edit(_unit_out)),
+    *_ANOTHERS,
+    *faults(_ALL[1:], "units-shared", "units of a stage share their weights", STUCK,
+            "make each unit anew: [Unit() for _ in range(n)], not [Unit()] * n", lambda c: edited(c, fields=_shared)),
+    *faults(_ALL, "flattened", "the final average is missing", SLOW, "the average of each map, then one dense layer",
+            edit(each(m.final_pool, nowhere))),
+    *faults(_ALL, "maximum", "the maximum of each map is taken at the end", WORSE, "the average",
+            edit(each(m.final_pool, lambda layer: (Pool("max", 7, 7),)))),
+    *faults(_ALL, "hidden-dense", "there is a hidden dense layer", WEIGHTS, "one dense layer, for the classes",
+            edit(_hidden_dense)),
+    *faults(_ALL, "relu-output", "the output goes through ReLU", m.FLAT, "give the scores as they are",
+            m.ended(_RELU)),
+    *faults(_BOTTLENECKS, "half-expanded", "bottlenecks end twice as wide, not four times", WORSE,
+            "4 times the width of the 3 x 3", edit(each(_wide, _half_expanded))),
+    *faults(_BOTTLENECKS, "basic-blocks", "units have two 3 x 3, not 1 x 1, 3 x 3, 1 x 1", SLOW,
+            "bottlenecks from 50 layers on", edit(_units(_basic_blocks))),
+)  # fmt: skip

@@ -1,0 +1,288 @@
+"""Known mistakes in gradient clipping: norms, factors, and what is done to whom."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dlcheck.component import Fault
+from dlcheck.regularization import reference
+from dlcheck.regularization.reference import Grads
+
+Array = np.ndarray
+Clipped = tuple[list[Array | None], float]
+
+NOT_BOUNDED = "Steps are not bounded as asked for."
+TURNED = "The step no longer points along the gradient."
+SHRUNK = "Small gradients are changed, too."
+
+
+def _norm_of(values: Array, norm_type: float) -> float:
+    return float(np.linalg.norm(values.ravel(), norm_type)) if values.size else 0.0
+
+
+def _all(grads: Grads) -> Array:
+    return np.concatenate([[], *(np.ravel(grad) for grad in grads if grad is not None)])
+
+
+def _factor(total: float, limit: float, epsilon: float) -> float:
+    if np.isnan(total):
+        return np.nan
+    return 1.0 if total + epsilon <= limit else limit / (total + epsilon)
+
+
+def _scaled(
+    norm: Callable[[Grads, float], float] = lambda grads, p: _norm_of(_all(grads), p),
+    factor: Callable[[float, float, float], float] = _factor,
+    returned: Callable[[float, float], float] = lambda total, factor: total,
+    applied: Callable[[int, Array, float], Array] = lambda index, grad, factor: grad * factor,
+) -> dict[str, Any]:
+    """Clipping with another norm, factor, result, or another way to apply the factor."""
+
+    def clip_grad_norm(
+        grads: Grads, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False, **given: Any
+    ) -> Clipped:
+        total = norm(grads, norm_type)
+        if error_if_nonfinite and not np.isfinite(total):
+            raise ValueError("the norm is not finite")
+        scale = factor(total, max_norm, given.get("epsilon", 1e-6))
+        after = [None if grad is None else applied(index, grad, scale) for index, grad in enumerate(grads)]
+        return after, returned(total, scale)
+
+    return {"clip_grad_norm": clip_grad_norm}
+
+
+def _given(change: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """The right clipping at changed settings."""
+
+    def clip_grad_norm(grads: Grads, **settings: Any) -> Clipped:
+        return reference.clip_grad_norm(grads, **{**settings, **change(**settings)})
+
+    return {"clip_grad_norm": clip_grad_norm}
+
+
+def _each_alone(grads: Grads, **settings: Any) -> Clipped:
+    each = [None if g is None else reference.clip_grad_norm([g], **settings)[0][0] for g in grads]
+    return each, reference.clip_grad_norm(grads, **{**settings, "error_if_nonfinite": False})[1]
+
+
+def _by_value(grads: Grads, **settings: Any) -> Clipped:
+    total = reference.clip_grad_norm(grads, **settings)[1]
+    return reference.clip_grad_value(grads, settings["max_norm"]), total
+
+
+def _normalised(total: float, limit: float, epsilon: float) -> float:
+    return limit / (total + epsilon) if total + epsilon else 1.0
+
+
+def _sum_of_norms(grads: Grads, p: float) -> float:
+    return sum(_norm_of(grad, p) for grad in grads if grad is not None)
+
+
+def _root_mean_of_norms(grads: Grads, p: float) -> float:
+    return _norm_of(_all(grads), p) / max(sum(grad is not None for grad in grads), 1)
+
+
+def _gone(given_as: str, before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
+    return before if given_as == "generator" else after
+
+
+def _norm(id: str, says: str, effect: str, fix: str, replaces: dict[str, Any], *happened: str) -> Fault:
+    return Fault(id, "clip_grad_norm", says, effect, fix, replaces, happened)
+
+
+NORM = (
+    _norm(
+        "clip-norm-zero-gradient-nan", "gradients of zeros are divided by their norm", "Weights become NaN.",
+        "scale only where the norm is above max_norm",
+        _scaled(applied=lambda index, grad, factor: grad * factor, factor=lambda total, limit, epsilon: (
+            np.nan if total == 0 else _factor(total, limit, epsilon))),
+        "https://github.com/PaddlePaddle/Paddle/pull/30777", "https://github.com/google-deepmind/optax/issues/1752",
+    ),
+    _norm(
+        "clip-norm-each-tensor", "each tensor is clipped by its own norm", TURNED, "one norm over all tensors",
+        {"clip_grad_norm": _each_alone},
+    ),
+    _norm(
+        "clip-norm-always-scales", "it scales up to max_norm as well", SHRUNK, "min(1, max_norm / norm)",
+        _scaled(factor=_normalised),
+    ),
+    _norm(
+        "clip-norm-sum-of-norms", "the norms of the tensors are added", "It clips too much.",
+        "the root of the sum of all squares", _scaled(norm=_sum_of_norms),
+    ),
+    _norm(
+        "clip-norm-largest-norm", "the largest norm of a tensor is taken", NOT_BOUNDED,
+        "the root of the sum of all squares",
+        _scaled(norm=lambda grads, p: max((_norm_of(grad, p) for grad in grads if grad is not None), default=0.0)),
+    ),
+    _norm(
+        "clip-norm-mean-of-tensors", "the norm is divided by the number of tensors", NOT_BOUNDED,
+        "the root of the sum of all squares", _scaled(norm=_root_mean_of_norms),
+    ),
+    _norm(
+        "clip-norm-squared", "the norm's root is not taken", "It clips too much, or too little below 1.",
+        "the root of the sum of all squares", _scaled(norm=lambda grads, p: _norm_of(_all(grads), p) ** 2),
+    ),
+    _norm(
+        "clip-norm-root-mean-square", "the mean of the squares is taken, not their sum", NOT_BOUNDED,
+        "the root of the sum of all squares",
+        _scaled(norm=lambda grads, p: _norm_of(_all(grads), p) / max(_all(grads).size, 1) ** 0.5),
+    ),
+    _norm(
+        "clip-norm-first-tensor", "the norm is that of the first tensor", NOT_BOUNDED, "the norm of all tensors",
+        _scaled(norm=lambda grads, p: next((_norm_of(grad, p) for grad in grads if grad is not None), 0.0)),
+    ),
+    _norm(
+        "clip-norm-last-tensor", "the norm is that of the last tensor", NOT_BOUNDED, "the norm of all tensors",
+        _scaled(norm=lambda grads, p: next((_norm_of(grad, p) for grad in grads[::-1] if grad is not None), 0.0)),
+    ),
+    _norm(
+        "clip-norm-scales-first-only", "only the first tensor is scaled", TURNED, "scale all tensors",
+        _scaled(applied=lambda index, grad, factor: grad * (factor if index == 0 else 1.0)),
+    ),
+    _norm(
+        "clip-norm-by-value", "elements are bounded, not the norm", TURNED, "scale all by one factor",
+        {"clip_grad_norm": _by_value},
+    ),
+    _norm(
+        "clip-norm-inverse-factor", "it divides by the factor", "Large gradients grow.", "multiply by max_norm / norm",
+        _scaled(applied=lambda index, grad, factor: grad / factor),
+    ),
+    _norm(
+        "clip-norm-not-in-place", "the gradients are left as they were", NOT_BOUNDED, "change .grad in place",
+        _scaled(applied=lambda index, grad, factor: grad),
+    ),
+    _norm(
+        "clip-norm-zeroes", "gradients above the norm are set to zero", "Steps after a steep place are lost.",
+        "scale them", _scaled(factor=lambda total, limit, epsilon: float(total + epsilon <= limit)),
+    ),
+    _norm(
+        "clip-norm-limit-not-applied", "it divides by the norm, without max_norm", NOT_BOUNDED,
+        "multiply by max_norm / norm",
+        _scaled(factor=lambda total, limit, epsilon: (
+            1.0 if total + epsilon <= limit else _normalised(total, 1.0, epsilon))),
+    ),
+    _norm(
+        "clip-norm-factor-squared", "the factor is applied twice", "It clips too much.", "scale once",
+        _scaled(applied=lambda index, grad, factor: grad * factor * factor),
+    ),
+    _norm(
+        "clip-norm-compares-square", "the squared norm is compared with max_norm", SHRUNK, "norm <= max_norm",
+        _scaled(factor=lambda total, limit, epsilon: (
+            1.0 if total**2 <= limit else min(_normalised(total, limit, epsilon), 1.0))),
+    ),
+    _norm(
+        "clip-norm-type-ignored", "norm_type is ignored, it is 2", "Another norm is bounded than asked for.",
+        "use norm_type", _given(lambda **_: {"norm_type": 2.0}),
+    ),
+    _norm(
+        "clip-norm-infinity-as-sum", "the infinity norm adds up the tensors' largest", "It clips too much.",
+        "the largest element of all",
+        _scaled(norm=lambda grads, p: _sum_of_norms(grads, p) if np.isinf(p) else _norm_of(_all(grads), p)),
+    ),
+    _norm(
+        "clip-norm-one-of-norms", "norms of tensors are joined by the 2-norm", "Another norm is bounded.",
+        "join them by norm_type",
+        _scaled(norm=lambda grads, p: float(np.linalg.norm([_norm_of(g, p) for g in grads if g is not None] or [0.0]))),
+    ),
+    _norm(
+        "clip-norm-returns-clipped", "it returns the norm after clipping", "Steep places cannot be seen in its log.",
+        "return the norm as it was", _scaled(returned=lambda total, factor: total * factor),
+    ),
+    _norm(
+        "clip-norm-returns-factor", "it returns the factor", "Its log shows no norm.", "return the norm as it was",
+        _scaled(returned=lambda total, factor: factor),
+    ),
+    _norm(
+        "clip-norm-generator-spent", "a generator is spent once the norm is known",
+        "model.parameters() is a generator: nothing is clipped.", "make a list of the parameters first",
+        {"reached": _gone},
+    ),
+    _norm(
+        "clip-norm-error-ignored", "error_if_nonfinite is ignored", "A diverged step goes unnoticed.",
+        "raise an error", _given(lambda **_: {"error_if_nonfinite": False}),
+    ),
+    _norm(
+        "clip-norm-nonfinite-hidden", "infinite and NaN gradients become zero", "A diverged step goes unnoticed.",
+        "let NaN through, or raise an error",
+        _scaled(applied=lambda index, grad, factor: (
+            np.nan_to_num(grad * factor, nan=0.0, posinf=0.0, neginf=0.0))),
+    ),
+)  # fmt: skip
+
+
+def _value(id: str, says: str, effect: str, fix: str, replaces: dict[str, Any]) -> Fault:
+    return Fault(id, "clip_grad_value", says, effect, fix, replaces)
+
+
+def _elements(change: Callable[[Array, float], Array]) -> dict[str, Any]:
+    def clip_grad_value(grads: Grads, clip_value: float) -> list[Array | None]:
+        return [None if grad is None else change(np.asarray(grad), clip_value) for grad in grads]
+
+    return {"clip_grad_value": clip_grad_value}
+
+
+def _first_only(grads: Grads, clip_value: float) -> list[Array | None]:
+    return [*reference.clip_grad_value(grads[:1], clip_value), *grads[1:]]
+
+
+def _to_norm(grads: Grads, clip_value: float) -> list[Array | None]:
+    return reference.clip_grad_norm(grads, clip_value)[0]
+
+
+VALUE = (
+    _value(
+        "clip-value-above-only", "only values above are bounded", "Steep falls pass unbounded.",
+        "clamp on both sides", _elements(np.minimum),
+    ),
+    _value(
+        "clip-value-below-zero", "negative values are set to zero", TURNED, "clamp to [-c, c]",
+        _elements(lambda grad, limit: np.clip(grad, 0.0, limit)),
+    ),
+    _value(
+        "clip-value-absolute", "it gives absolute values", TURNED, "clamp to [-c, c]",
+        _elements(lambda grad, limit: np.minimum(np.abs(grad), limit)),
+    ),
+    _value(
+        "clip-value-zeroes", "values beyond the limit are set to zero", TURNED, "clamp to [-c, c]",
+        _elements(lambda grad, limit: np.where(np.abs(grad) > limit, 0.0, grad)),
+    ),
+    _value(
+        "clip-value-scales", "all are scaled by the largest", SHRUNK, "clamp to [-c, c]",
+        _elements(lambda grad, limit: grad * min(1.0, limit / max(np.abs(grad).max(initial=0.0), limit, 1e-300))),
+    ),
+    _value(
+        "clip-value-is-norm", "the norm is bounded, not the elements", SHRUNK, "clamp to [-c, c]",
+        {"clip_grad_value": _to_norm},
+    ),
+    _value(
+        "clip-value-limit-ignored", "the limit is 1 whatever is asked for", NOT_BOUNDED, "use clip_value",
+        _elements(lambda grad, limit: np.clip(grad, -1.0, 1.0)),
+    ),
+    _value(
+        "clip-value-squashed", "values are squashed by tanh", SHRUNK, "clamp to [-c, c]",
+        _elements(lambda grad, limit: limit * np.tanh(grad / limit) if limit else 0.0 * grad),
+    ),
+    _value(
+        "clip-value-not-in-place", "the gradients are left as they were", NOT_BOUNDED, "change .grad in place",
+        _elements(lambda grad, limit: grad),
+    ),
+    _value(
+        "clip-value-first-only", "only the first tensor is clipped", NOT_BOUNDED, "clip all tensors",
+        {"clip_grad_value": _first_only},
+    ),
+    _value(
+        "clip-value-generator-spent", "a generator is spent before anything is clipped",
+        "model.parameters() is a generator: nothing is clipped.", "go through the parameters once",
+        {"reached": _gone},
+    ),
+    _value(
+        "clip-value-nan-hidden", "NaN becomes the limit", "A diverged step goes unnoticed.", "let NaN through",
+        _elements(lambda grad, limit: np.fmax(np.fmin(grad, limit), -limit)),
+    ),
+    _value(
+        "clip-value-to-the-limit", "every value becomes the limit with its sign", TURNED, "clamp to [-c, c]",
+        _elements(lambda grad, limit: limit * np.sign(grad)),
+    ),
+)  # fmt: skip
