@@ -71,13 +71,18 @@ def identify(trial: Trial, checks: Sequence[Check]) -> list[dict[str, str]]:
 def _climbed(trial: Trial, places: Sequence[Place], start: dict[str, str]) -> list[dict[str, str]]:
     """The best combinations found by changing one axis at a time, from a start, by the number of cases explained."""
 
-    def explained(options: Options) -> int:
-        hypothesis = reference(trial.component, options)
-        return sum(agrees(trial, hypothesis, place) is True for place in places)
+    def explained(options: Options, least: int = 0) -> int:
+        """How many cases, or 0 as soon as it is certain that they are fewer than ``least``."""
+        hypothesis, missed = reference(trial.component, options), 0
+        for place in places:
+            missed += agrees(trial, hypothesis, place) is not True
+            if len(places) - missed < least:
+                return 0
+        return len(places) - missed
 
     best, score, equals = start, explained(start), [start]
     for options in _neighbours(trial.component, start):
-        reached = explained(options)
+        reached = explained(options, score)
         if reached > score:
             best, score, equals = options, reached, [options]
         elif reached == score:

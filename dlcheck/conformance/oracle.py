@@ -1,5 +1,6 @@
 """What is right: the reference, driven through cases, under any combination of conventions and with any fault."""
 
+import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -51,6 +52,7 @@ class Reference(Implementation):
         self.chosen = {key: value for option in chosen for key, value in option.keywords.items()}
         self._form = form.named(component.form)
         self._observed: WeakKeyDictionary[Case, Observation] = WeakKeyDictionary()
+        self._digests: WeakKeyDictionary[Case, bytes] = WeakKeyDictionary()
         self._allowed: WeakKeyDictionary[Case, dict[bool, dict[str, Array]]] = WeakKeyDictionary()
 
     def _option(self, choice: tuple[str, str]) -> Option:
@@ -84,6 +86,14 @@ class Reference(Implementation):
             with np.errstate(all="ignore"):
                 self._observed[case] = self._form.runs[case.run](self, case)
         return self._observed[case]
+
+    def digest(self, case: Case) -> bytes:
+        """What tells its numbers in this case from other ones."""
+        if case not in self._digests:
+            values = self.observe(case).values
+            parts = [f"{name}{value.shape}".encode() + value.tobytes() for name, value in values.items()]
+            self._digests[case] = hashlib.blake2b(b"".join(parts), digest_size=16).digest()
+        return self._digests[case]
 
     def allowance(self, case: Case, strict: bool = False) -> dict[str, Array]:
         """Error allowed in each of the values of this case; see ``numerics.allowance``.

@@ -43,8 +43,9 @@ class Stochastic(Implementation):
         samples = values["samples"]
         facts["fresh"] = bool(np.any(samples != samples[0]))
         if self.takes_generator:
-            again = self._drawn(case, seed, 1)[0][0]["output"]
-            facts["generator"] = np.array_equal(again, samples[0], equal_nan=True)
+            # several draws: one of a few outcomes alone may come again by chance
+            again, _ = self._drawn(case, seed, min(32, len(samples)))
+            facts["generator"] = np.array_equal(_stacked(again, "output"), samples[: len(again)], equal_nan=True)
         return Observation(values, facts)
 
     def _drawn(self, case: Case, seed: int, draws: int) -> tuple[list[dict[str, Array]], dict[str, Any]]:
