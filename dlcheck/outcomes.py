@@ -177,6 +177,7 @@ def _component(component: Component, ran: Sequence[Record]) -> results.Component
             for record in ran
             if record["kind"] == "accuracy"
         ],
+        drawings=[{"title": title, "svg": drawn} for title, drawn in registry.drawings(component.name).items()],
     )
 
 

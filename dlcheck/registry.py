@@ -89,13 +89,19 @@ def claims() -> dict[str, Claim]:
     return {claim.id: claim for claim in found}
 
 
+def drawings(component: str) -> dict[str, str]:
+    """Pictures of a component as SVG by title: those of its family's ``drawing``, where there is one."""
+    source = module(families()[component], "drawing")
+    return source.drawings(component) if source else {}
+
+
 def implementation(component: str, name: str) -> Any | None:
     """The code of a component in ``<family>/<name>.py``, a function or a class, or None where it is not provided."""
     source = module(families()[component], name)
     spelled = component.replace("_", "").lower()
     for found, value in vars(source).items() if source else ():
         named_as_component = found == component or (inspect.isclass(value) and found.lower() == spelled)
-        if named_as_component and value.__module__ == source.__name__:  # type: ignore[union-attr]
+        if named_as_component and value.__module__.startswith(f"{source.__package__}."):  # type: ignore[union-attr]
             return value
     return None
 

@@ -123,6 +123,7 @@ class Component(TypedDict):
     checks: list[Check]
     faults: list[Fault]
     accuracy: list[dict[str, Any]]
+    drawings: list[dict[str, str]]
 
 
 class Benchmark(TypedDict):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from dlcheck.report.axes import number
+from dlcheck.report.drawings import drawing
 from dlcheck.report.figures import MOST_POINTS, svg, thin
 from dlcheck.report.formulas import mathml
 from dlcheck.report.render import duration, exact, link, render, short, words, write
@@ -89,6 +90,7 @@ def a_claim(i: int = 0, **changes: Any) -> dict[str, Any]:
         "correction": CORRECTION if verdict == "refuted" else "",
         "explanation": "At t = 1 the averages are corrected to `g` and `g**2`.\n\nThe root of the second is |g|.",
         "figures": [figure(i)] if i % 4 else [],
+        "tables": [{"title": "Counts", "columns": ["n", "squares"], "rows": [[1, 2.5]]}],
         "outcomes": [{"implementation": name, "seconds": 0.1234} | outcome for name in ("reference", "torch")],
     } | changes
 
@@ -145,6 +147,7 @@ def a_component(name: str, family: str) -> dict[str, Any]:
         "checks": [a_check(check, name) for check in checks],
         "faults": [a_fault(id, checks[:: i + 1]) for i, id in enumerate(FAULTS)],
         "accuracy": [accuracy, accuracy | {"of": "derivative"}] if family == "activations" else [],
+        "drawings": [],
     }
 
 
@@ -493,3 +496,13 @@ def test_speed_is_shown_as_ratios(page: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(2.5, "2.5 s"), (0.0125, "12.5 ms"), (3e-6, "3 µs")])
 def test_a_duration_is_told_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_drawing_is_let_in_if_it_holds_nothing_but_shapes_and_words() -> None:
+    head = '<svg xmlns="http://www.w3.org/2000/svg">'
+    shown = drawing({"title": "A & B", "svg": f'{head}<circle cx="1" r="2"/><text>a &lt; b</text></svg>'})
+    assert shown.startswith('<figure class="drawing"><figcaption>A &amp; B</figcaption><svg xmlns=')
+    assert "a &lt; b" in shown
+    for evil in ("<script/>", '<circle onclick="f()"/>', '<image href="http://a.b"/>', '<rect style="fill:red"/>'):
+        with pytest.raises(ValueError, match="more than shapes and words"):
+            drawing({"title": "t", "svg": f"{head}{evil}</svg>"})

@@ -29,6 +29,16 @@ def shared_variable(x: float = 1.0) -> Node:
     return output
 
 
+def drawings(component: str) -> dict[str, str]:
+    """What the report shows beside a component, by title: the worked examples, beside that which differentiates."""
+    if component != "vjp":
+        return {}
+    return {
+        "e = (a + b)(b + 1) at a = 2, b = 1: two paths lead from b to e": drawn(sum_product()),
+        "y = x exp(x²) at x = 1: three edges leave the one variable": drawn(shared_variable()),
+    }
+
+
 def _number(values: np.ndarray) -> str:
     return f"{values.item():.4g}" if values.size == 1 else f"{'×'.join(map(str, values.shape))} numbers"
 

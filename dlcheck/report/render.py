@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from dlcheck import results as model
 from dlcheck.judgement import EVIDENCE_KINDS
+from dlcheck.report.drawings import drawing
 from dlcheck.report.figures import svg
 from dlcheck.report.formulas import mathml
 
@@ -184,6 +185,6 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     filters = (state, statuses, overall, slug, link, prose, short, exact, words, weaker, duration, ratio_bar)
-    filters += (svg, mathml)
+    filters += (svg, drawing, mathml)
     environment.filters.update({function.__name__: function for function in filters})
     return environment
