@@ -364,7 +364,7 @@ def _scaled(padded: np.ndarray, where: Windows, power: Power) -> tuple[list[np.n
 
 def lp_pool2d(
     x: Images,
-    norm_type: float,
+    norm_type: int | float,
     kernel_size: Size,
     stride: Size | None = None,
     ceil_mode: bool = False,
@@ -397,7 +397,7 @@ def lp_pool2d(
 def lp_pool2d_backward(
     grad_output: Pooled,
     x: Images,
-    norm_type: float,
+    norm_type: int | float,
     kernel_size: Size,
     stride: Size | None = None,
     ceil_mode: bool = False,

@@ -310,7 +310,7 @@ def global_avg_pool2d(x: Images) -> Float[Tensor, "*N C"]:
 
 
 def lp_pool2d(
-    x: Images, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+    x: Images, norm_type: int | float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
 ) -> Pooled:
     r"""$L_k$ pooling, the k-norm of each window: $\left( \sum_u x_u^k \right)^{1/k}$; for infinity the largest |x|.
 
