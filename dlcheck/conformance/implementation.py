@@ -4,6 +4,7 @@ import os
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def raised(error: BaseException, refusable: bool = False) -> NotProvided | Misbe
     return Misbehaviour(f"it raised {type(error).__name__}: {lines[0]}{place}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observation:
     """What one run of a case gave: values by output name, and facts about the run (dtype, purity, ...).
 
@@ -55,6 +56,16 @@ class Observation:
     values: Mapping[str, Array]
     facts: Mapping[str, Any] = field(default_factory=dict)
     lacks: tuple[str, ...] = ()
+
+    @cached_property
+    def flat(self) -> Array:
+        """All numbers in one row, to be compared at once."""
+        return np.concatenate([np.ravel(value) for value in self.values.values()] or [np.zeros(0)])
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """What the numbers of the row belong to."""
+        return tuple((name, value.shape) for name, value in self.values.items())
 
 
 class Implementation:
