@@ -177,12 +177,8 @@ def _any_setting() -> st.SearchStrategy[Case]:
 
 def _conv2d() -> Iterator[tuple[Any, ...]]:
     plain = _conv((2, 3, 5, 6), (4, 3, 3, 3))
-    yield (
-        "values",
-        "every output is the kernel's weights times the window's values",
-        _forward(plain),
-        _any_plain(backward=False),
-    )
+    says = "every output is the kernel's weights times the window's values"
+    yield "values", says, _forward(plain), _any_plain(backward=False)
     oblong = *_conv((2, 2, 5, 4), (3, 2, 2, 3), 20), *_conv((1, 1, 3, 7), (1, 1, 3, 1), 21)
     alike = *_conv((2, 3, 3, 3), (3, 3, 2, 2), 22), *_conv((2, 3, 4, 4), (3, 3, 2, 2), 23)
     small = *_conv((2, 3, 2, 3), (2, 3, 1, 1), 24), *_conv((1, 2, 3, 3), (2, 2, 3, 3), 25)
@@ -203,7 +199,7 @@ def _conv2d() -> Iterator[tuple[Any, ...]]:
 
 
 def _conv2d_settings() -> Iterator[tuple[Any, ...]]:
-    # 5 = 3 + 2 and 6 = 3 + 3 are left over differently by a stride of 2: the second leaves a column untouched
+    # rows 0 to 4 are all met; of columns 0 to 5 the last is in no window
     stride = *_conv((2, 2, 5, 6), (2, 2, 3, 3), 30, stride=2), *_conv((1, 1, 6, 8), (1, 1, 2, 2), 31, stride=3)
     pairs = *_conv((1, 2, 6, 5), (2, 2, 2, 2), 32, stride=(2, 1)), *_conv((1, 1, 4, 7), (2, 1, 2, 3), 33, stride=(1, 3))
     yield "stride", "windows are that many pixels apart", stride

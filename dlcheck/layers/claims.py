@@ -83,8 +83,8 @@ def sparse_connectivity(implementation: Any) -> Judgement:
             confirmed=bool(np.all(covered != 0)),
         ),
         explanation="Zero outside the receptive field holds always, and exactly, bit for bit. Within the field a "
-        "dilated kernel leaves gaps, and all channels of the group are connected. Networks do end in such layers: a kernel as "
-        "large as the map, as in LeNet-5's C5, is a dense layer.",
+        "dilated kernel leaves gaps, and all channels of the group are connected. Networks do end in such layers: a "
+        "kernel as large as the map, as in LeNet-5's C5, is a dense layer.",
     )
 
 
@@ -198,14 +198,14 @@ def dense_equivalent(implementation: Any) -> Judgement:
 
 def _adds_up_otherwise(implementation: Any, **example: Any) -> float:
     layer = probes.drawn(**example)
-    output = implementation.forward(layer.x, layer.weight, stride=layer.stride, padding=layer.padding)
-    every = np.ndindex(layer.weight.shape[:2])
-    parts = np.zeros((1, len(layer.weight), *layer.outputs))
-    for o, c in every:
-        kernel = layer.weight[o : o + 1, c : c + 1]
-        part = implementation.forward(layer.x[:, c : c + 1], kernel, stride=layer.stride, padding=layer.padding)
-        parts[:, o] += part[:, 0]
-    return probes.agreement(output, parts, layer)
+    spaced = {"stride": layer.stride, "padding": layer.padding}
+
+    def one_kernel(o: int, c: int) -> Array:
+        return implementation.forward(layer.x[:, [c]], layer.weight[[o]][:, [c]], **spaced)
+
+    filters, channels = map(range, layer.weight.shape[:2])
+    parts = np.concatenate([np.sum([one_kernel(o, c) for c in channels], axis=0) for o in filters], axis=1)
+    return probes.agreement(implementation.forward(layer.x, layer.weight, **spaced), parts, layer)
 
 
 @claim(
@@ -315,8 +315,8 @@ def zero_padding_modes(implementation: Any) -> Judgement:
             "stride 2, side 4, kernel 3: same gives half the side", {"n": 4, "k": 3, "s": 2, "padding": "same"},
             4, strided, confirmed=strided == 2,
         ),
-        explanation="With an even kernel same needs one zero more on one side, and libraries differ on which. Any other "
-        "number of zeros is possible too; the three are those with a name.",
+        explanation="With an even kernel same needs one zero more on one side, and libraries differ on which. Any "
+        "other number of zeros is possible too; the three are those with a name.",
     )  # fmt: skip
 
 
@@ -380,8 +380,8 @@ def one_by_one_mixes_channels(implementation: Any) -> Judgement:
     return Judgement(
         symbolic.evidence(*lemmas, tied=probes.tied(search)),
         confirmed=symbolic.proved(*lemmas),
-        conditions="groups = 1 for channels to interact across the whole layer (within groups else), stride 1 for every "
-        "pixel, and no padding, whose pixels would hold the bias alone",
+        conditions="groups = 1 for all channels to interact (within groups else), stride 1 for every pixel, and no "
+        "padding, whose pixels would hold the bias alone",
         counterexample=Counterexample(
             "two groups: channels (1, 2) against (1, 9), weights 3 and 5",
             {"x": [[1.0, 2.0], [1.0, 9.0]], "weight": [[3.0], [5.0]], "groups": 2},
@@ -389,8 +389,8 @@ def one_by_one_mixes_channels(implementation: Any) -> Judgement:
             [first, second],
             confirmed=first == second == 3.0,
         ),
-        explanation="The same dense layer serves all pixels. Batch and positions can be taken for one axis of examples, "
-        "which is how it is computed: one matrix product.",
+        explanation="The same dense layer serves all pixels. Batch and positions can be taken for one axis of "
+        "examples, which is how it is computed: one matrix product.",
     )
 
 
@@ -435,8 +435,8 @@ def one_by_one_is_nin(implementation: Any) -> Judgement:
         search,
         confirmed=True,
         explanation="The MLP's first layer has a weight for each pixel and channel of the patch: it is the "
-        "convolution, with its stride and padding; each further layer sees one pixel's channels: it is a 1x1 convolution of stride "
-        "1 without padding. Any activation that acts on each pixel by itself keeps the equality.",
+        "convolution, with its stride and padding; each further layer sees one pixel's channels: it is a 1x1 "
+        "convolution of stride 1 without padding. Any activation that acts on each pixel by itself keeps the equality.",
     )
 
 

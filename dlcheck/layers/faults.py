@@ -192,6 +192,11 @@ LINEAR = (
         _gradient(bias=lambda right, grad, x, weight: grad.reshape(-1, len(weight))[:1].sum(axis=0)),
     ),
     _linear(
+        "linear-bias-gradient-kept-axis", "the bias's gradient keeps an axis of length one",
+        "An update turns the bias into a matrix.", SUMS,
+        _gradient(bias=lambda right, grad, x, weight: right[None]),
+    ),
+    _linear(
         "linear-bias-gradient-over-first-axis", "the bias's gradient sums over the first axis only",
         "With more than two axes its shape is wrong, or broadcasts.", SUMS,
         _gradient(bias=lambda right, grad, x, weight: grad.sum(axis=0) if x.ndim > 2 else right),

@@ -112,8 +112,8 @@ OF_INPUT = (
         "PKUFlyingPig/CMU10-714/issues/6", "meta-pytorch/opacus/issues/245",
     ),
     _conv(
-        "conv2d-input-gradient-flipped", "the kernel of the input's gradient is upside down", NO_LEARNING, INPUT,
-        wrong_gradient("x", _flipped_kernel),
+        "conv2d-input-gradient-flipped", "the input's gradient takes the kernel the wrong way round",
+        NO_LEARNING, INPUT, wrong_gradient("x", _flipped_kernel),
     ),
     _conv(
         "conv2d-input-gradient-overwritten", "overlapping windows overwrite each other's gradients", NO_LEARNING,

@@ -6,7 +6,7 @@ from typing import Any
 
 import hypothesis
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -15,7 +15,7 @@ from dlcheck.judgement import Evidence, Unsupported
 
 Array = NDArray[np.float64]
 Pair = tuple[int, int]
-EXAMPLES = 40
+EXAMPLES = 100
 """Cases of a search."""
 
 _SIDES = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -110,7 +110,7 @@ def searched(ratio: Callable[..., float], domain: Mapping[str, st.SearchStrategy
     worst = 0.0
 
     @hypothesis.seed(seeds.RUN)
-    @settings(max_examples=EXAMPLES, database=None, deadline=None)
+    @settings(max_examples=EXAMPLES, database=None, deadline=None, phases=(Phase.generate, Phase.shrink))
     @given(st.fixed_dictionaries(dict(domain)))
     def search(example: dict[str, Any]) -> None:
         nonlocal worst

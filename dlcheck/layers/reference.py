@@ -268,7 +268,7 @@ def _image(x: Any, weight: Any, groups: Any, kernel: Kernel) -> tuple[np.ndarray
     if x.shape[-3] != weight.shape[1] * groups:
         raise ValueError(f"x must have {weight.shape[1] * groups} channels, not {x.shape[-3]}")
     _choice("kernel", kernel, ("cross_correlation", "flipped"))
-    return x.reshape(-1, *x.shape[-3:]) if x.ndim == 3 else x, _oriented(weight, kernel)
+    return x[None] if x.ndim == 3 else x, _oriented(weight, kernel)
 
 
 def _oriented(weight: np.ndarray, kernel: Kernel) -> np.ndarray:

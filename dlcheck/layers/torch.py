@@ -211,7 +211,9 @@ def _backward_once(grad: Tensor, x: Tensor, weight: Tensor, windows: _Windows) -
     grad_matrices = torch.zeros_like(matrices, dtype=exact)
     for part, columns in _columns(x, windows):
         grad_matrices += (grads[part] @ columns.mT).sum(0, dtype=exact)
-        _add_patches(framed[part], matrices.mT @ grads[part], windows)
+        # the columns are done with: their place takes their gradients
+        torch.matmul(matrices.mT, grads[part], out=columns)
+        _add_patches(framed[part], columns, windows)
     grad_x = framed[:, :, top : top + height, left : left + width].to(x.dtype)
     return grad_x, grad_matrices.to(weight.dtype).view(weight.shape)
 
