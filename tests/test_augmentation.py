@@ -278,9 +278,9 @@ def test_training_views_are_crops_of_the_resized_square_plus_light():
     light = torch.tensor(EIGENVALUES), torch.tensor(EIGENVECTORS)
     views = ours.alexnet_training_view(batch, *light, seeded(), size=4, shorter_side=5).numpy()
     rng = np.random.default_rng(5)
-    theirs = np.stack([
-        reference.alexnet_training_view(PHOTO, EIGENVALUES, EIGENVECTORS, rng, size=4, shorter_side=5) for _ in range(300)
-    ])  # fmt: skip
+    numbers = {"size": 4, "shorter_side": 5}
+    one_by_one = [reference.alexnet_training_view(PHOTO, EIGENVALUES, EIGENVECTORS, rng, **numbers) for _ in range(300)]
+    theirs = np.stack(one_by_one)
     windows = [square[:, i : i + 4, j : j + 4] for i in (0, 1) for j in (0, 1)]
     windows = np.stack([*windows, *(window[..., ::-1] for window in windows)])
     for found in (views, theirs):

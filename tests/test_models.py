@@ -243,8 +243,8 @@ def test_gradients_are_slopes():
     layers = (
         Conv(4, 3, padding=1), BatchNorm(), Activation("tanh"), ResponseNorm(), Head((AdaptivePool(3), Flatten())),
         Sum(((Conv(6, 3, stride=2, padding=1), Activation("sigmoid")), (Subsample(6, 2),))),
-        Concat(((Pool("average", 3, 1, 1),), (Conv(2, 1), Activation("scaled_tanh")))), Scale(), GlobalPool(), Flatten(),
-        Linear(3), Activation("softmax"),
+        Concat(((Pool("average", 3, 1, 1),), (Conv(2, 1), Activation("scaled_tanh")))), Scale(), GlobalPool(),
+        Flatten(), Linear(3), Activation("softmax"),
     )  # fmt: skip
     network = Network("every layer", (2, 8, 8), layers)
     parameters = reference.initial(network, np.random.default_rng(3))
@@ -301,7 +301,7 @@ def test_bad_images_and_gradients_are_refused():
 def test_an_image_too_small_and_branches_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="expected at least the kernel's 5"):
         list(rows(replace(reference.lenet5(), image=(1, 4, 4))))
-    with pytest.raises(ValueError, match="^branches of Sum had shapes"):
+    with pytest.raises(ValueError, match=r"^branches of Sum had shapes"):
         list(rows(Network("two widths", (3, 8, 8), (Sum(((Conv(4, 1),), ())),))))
 
 

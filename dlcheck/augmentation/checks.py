@@ -1,7 +1,8 @@
 """What every augmentation must satisfy: images and settings that tell draws, conventions and mistakes apart.
 
 Pixels differ from each other, so that each draw can be read back; height and width differ, so that they cannot be
-taken for each other.
+taken for each other. Where code may do without a draw (a crop of the whole image, jitter without strength), a case in
+which it must draw comes first: that shows whether it works on tensors or arrays.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -95,8 +96,8 @@ def _random_crop() -> Iterator[tuple[Any, ...]]:
     search = st.builds(
         lambda c, n, seed: _case(uniform((c, n, n), seed, 0, 1), size=n), st.just(3), st.integers(1, 9), SEEDS
     )
-    yield "whole", "a crop of the image's own size is the image", whole, search
     yield "law", "every window is equally likely, top and left independent", (_drawn(image, MANY, size=3),)
+    yield "whole", "a crop of the image's own size is the image", whole, search
     yield "one_smaller", "the last row and column are reached too", (_drawn(_pixels(1, 4, 4), size=3),)
     yield "single", "a window of one pixel shows every pixel", (_drawn(_pixels(1, 3, 4), size=1),)
     padded = _drawn(_pixels(1, 3, 3), size=3, padding=1), _drawn(_pixels(1, 4, 3), size=4, padding=2)
@@ -229,13 +230,13 @@ def _color_jitter() -> Iterator[tuple[Any, ...]]:
     none = _case(MID, brightness=0.0, contrast=0.0, saturation=0.0)
     saturation = _drawn(MID, FEW, saturation=0.6)
     together = _drawn(MID, FEW // 2, brightness=0.15, contrast=0.3, saturation=0.5)
-    yield "none", "with no strength it leaves the image", (none, _case(BRIGHT, brightness=0.0))
     yield "saturation", "colours move away from grey or towards it, by a factor", (saturation,)
     yield "contrast", "values move away from the mean or towards it, by a factor", (_drawn(MID, contrast=0.5),)
     says = "all values change by a factor, or an amount, and are clipped to 0 and 1, or kept"
     yield "brightness", says, (_drawn(BRIGHT, FEW, brightness=0.9),)
     yield "strong", "a factor is never negative", (_drawn(MID, 2 * FEW, saturation=3.0),)
     yield "together", "each step has a factor of its own", (together,)
+    yield "none", "with no strength it leaves the image", (none, _case(BRIGHT, brightness=0.0))
     says = "the order of the steps is one of those in use"
     yield "order", says, (_drawn(GLARE, DRAWS, brightness=0.3, saturation=0.5),)
     yield "float32", "it is right in float32", _in_dtypes(("float32",), none, saturation)

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcheck.augmentation import reference
+from dlcheck.augmentation.arguments import GREY
+from dlcheck.augmentation.jitter import adjusted
 from dlcheck.augmentation.mistakes import ARTEFACTS, LESS_VARIETY, NO_VARIETY, SHIFTED, TOO_STRONG
 from dlcheck.component import Fault
 
@@ -48,7 +50,7 @@ Step = Callable[[Array, int, float, dict[str, Any]], Array]
 
 
 def _right_step(image: Array, step: int, factor: float, chosen: dict[str, Any]) -> Array:
-    return reference._adjusted(image[None], step, np.array([factor]), **chosen)[0]
+    return adjusted(image[None], step, np.array([factor]), **chosen)[0]
 
 
 def _right_factor(rng: Generator, strength: float) -> float:
@@ -108,7 +110,7 @@ def _weighted(image: Array, weights: Any) -> Array:
 
 
 def _centred(image: Array, step: int, factor: float, chosen: dict[str, Any]) -> Array:
-    mean = _weighted(image, reference.GREY[chosen["grey"]]).mean()
+    mean = _weighted(image, GREY[chosen["grey"]]).mean()
     centred = _right_step(image, step, factor, {**chosen, "clipping": "none"}) - mean
     return np.clip(centred, 0, 1) if chosen["clipping"] == "unit" else centred
 
@@ -193,7 +195,7 @@ COLOR_JITTER = (
     _jitter(
         "jitter-contrast-of-pixels", "contrast turns about each pixel's own grey", "Contrast is a second saturation.",
         "the mean over all pixels", _jittered(_about(
-            CONTRAST, lambda image, chosen: _weighted(image, reference.GREY[chosen["grey"]])
+            CONTRAST, lambda image, chosen: _weighted(image, GREY[chosen["grey"]])
         )),
     ),
     _jitter(
@@ -213,7 +215,7 @@ COLOR_JITTER = (
     _jitter(
         "jitter-saturation-of-image", "saturation blends with one grey for all pixels",
         "Saturation is a second contrast.", "the grey value of each pixel", _jittered(_about(
-            SATURATION, lambda image, chosen: _weighted(image, reference.GREY[chosen["grey"]]).mean()
+            SATURATION, lambda image, chosen: _weighted(image, GREY[chosen["grey"]]).mean()
         )),
     ),
     _jitter(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dlcheck.augmentation import reference
 from dlcheck.augmentation.colour_faults import reseeded
-from dlcheck.augmentation.mistakes import ARTEFACTS, DISTORTED, LESS_VARIETY, MISPLACED, NO_VARIETY, WRONG_INVARIANCE
+from dlcheck.augmentation.mistakes import ARTEFACTS, LESS_VARIETY, MISPLACED, NO_VARIETY, WRONG_INVARIANCE
 from dlcheck.component import Fault
 
 Array = NDArray[np.float64]

@@ -141,27 +141,8 @@ def rotate(image: AnyImages, degrees: float, fill: float = 0) -> AnyImages:
     x = (j * math.cos(angle) - i * math.sin(angle) + width / 2).floor().long()
     outside = (y < 0) | (y >= height) | (x < 0) | (x >= width)
     source = (y * width + x).masked_fill_(outside, 0)
-    rotated = images.flatten(-2).index_select(-1, source.flatten()).view(images.shape)
+    rotated = images.flatten(2).gather(2, source.view(1, 1, -1).expand(*images.shape[:2], -1)).view(images.shape)
     return rotated.masked_fill_(outside, fill).view(image.shape)
-
-
-def resize_shorter_side(image: Images, size: int) -> Float[Tensor, "*batch C H W"]:
-    r"""Scale images so that their shorter side has a given length; the longer becomes $\lfloor L \, size / S \rfloor$.
-
-    Shapes: image (C, H, W) or (N, C, H, W); the result (..., C, size, W') or (..., C, H', size).
-    Conventions: triangular weights, widened where the image shrinks (antialiased bilinear).
-    Raises: TypeError, ValueError if image has another shape or no pixels, or size is no positive integer.
-    Source: Krizhevsky et al. 2012, section 2.
-    """
-    images, size, sides = _images(image), _integer("size", size, 1), image.shape[-2:]
-    shorter = min(sides)
-    if shorter == 0:
-        raise ValueError(f"image must have pixels, not shape {tuple(image.shape)}")
-    new = [size * side // shorter for side in sides]
-    # torch has no antialiased kernel for halves
-    wide = images.to(torch.promote_types(images.dtype, torch.float32))
-    resized = functional.interpolate(wide, new, mode="bilinear", antialias=True)
-    return resized.to(images.dtype).view(*image.shape[:-2], *new)
 
 
 # --- colour ----------------------------------------------------------------------------------------------------------
@@ -194,7 +175,7 @@ def color_jitter(image: Images, brightness: float, contrast: float, saturation: 
 
 def _step(images: Tensor, steps: Tensor, factors: Tensor) -> Tensor:
     """One step of each image's own kind (0 brightness, 1 contrast, 2 saturation), by its own factor."""
-    grey = torch.einsum("nchw,c->nhw", images, images.new_tensor(GREY))[:, None]
+    grey = (images.new_tensor(GREY) @ images.flatten(2)).view(len(images), 1, *images.shape[2:])
     away_from = torch.where(_per_image(steps == 2), grey, grey.mean((-2, -1), keepdim=True))
     away_from = away_from * _per_image(steps != 0)
     factor = _per_image(factors.gather(1, steps[:, None])[:, 0])
@@ -247,6 +228,28 @@ def gaussian_noise(image: Images, std: float, generator: Generator) -> Images:
     """
     images, std = _images(image), _number("std", std, 0.0)
     return torch.add(images, _standard_normal(images.shape, generator, images), alpha=std).view(image.shape)
+
+
+# --- resizing ---------------------------------------------------------------------------------------------------------
+
+
+def resize_shorter_side(image: Images, size: int) -> Float[Tensor, "*batch C H W"]:
+    r"""Scale images so that their shorter side has a given length; the longer becomes $\lfloor L \, size / S \rfloor$.
+
+    Shapes: image (C, H, W) or (N, C, H, W); the result (..., C, size, W') or (..., C, H', size).
+    Conventions: triangular weights, widened where the image shrinks (antialiased bilinear).
+    Raises: TypeError, ValueError if image has another shape or no pixels, or size is no positive integer.
+    Source: Krizhevsky et al. 2012, section 2.
+    """
+    images, size, sides = _images(image), _integer("size", size, 1), image.shape[-2:]
+    shorter = min(sides)
+    if shorter == 0:
+        raise ValueError(f"image must have pixels, not shape {tuple(image.shape)}")
+    new = [size * side // shorter for side in sides]
+    # torch has no antialiased kernel for halves
+    wide = images.to(torch.promote_types(images.dtype, torch.float32))
+    resized = functional.interpolate(wide, new, mode="bilinear", antialias=True)
+    return resized.to(images.dtype).view(*image.shape[:-2], *new)
 
 
 # --- AlexNet ---------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def _drawn(rng: np.random.Generator, names: Sequence[str], inputs: int, length: 
     """A random program whose every instruction may use whatever stands before it."""
     program = []
     for step in range(length):
-        name = names[rng.integers(len(names))]
+        name = names[int(rng.integers(len(names)))]
         operands = 2 if name in _RING else 1
         program.append((name, *(int(place) for place in rng.integers(inputs + step, size=operands))))
     return tuple(program)
@@ -114,12 +114,14 @@ def _worst_error(implementation: Any) -> float:
 
 @claim(
     "chain-rule.reverse-mode",
-    says="Draw the computational graph, evaluate nodes forward, write the local derivative on every edge, multiply along "
+    says="Draw the computational graph, evaluate nodes forward, write the local derivative on every edge, multiply "
+    "along "
     "each path and add over the paths: the result is the exact gradient of any composed expression.",
     sources=(_NOTES, _GRIEWANK, _BOLTE),
     evidence="property",
     verdict="conditional",
-    formula=r"\frac{\partial y}{\partial x} = \sum_{\text{paths } x \to y} \; \prod_{(u, v)} \frac{\partial v}{\partial u}",
+    formula=r"\frac{\partial y}{\partial x} = \sum_{\text{paths } x \to y} \; \prod_{(u, v)} \frac{\partial "
+    r"v}{\partial u}",
     component="vjp",
 )
 def reverse_mode(implementation: Any) -> Judgement:
@@ -158,7 +160,7 @@ def reverse_mode(implementation: Any) -> Judgement:
 
 
 def _whole_number_jacobians(implementation: Any) -> bool:
-    """Whether J of (x, y) -> (u v, u + v) after (x y, x - y), in whole numbers, is the product of the two to the bit."""
+    """Whether J of (u v, u + v) after (x y, x - y), in whole numbers, is the product of the two to the bit."""
     inner: Program = (("multiply", 0, 1), ("subtract", 0, 1))
     outer: Program = (("multiply", 0, 1), ("add", 0, 1))
 
@@ -180,7 +182,8 @@ def _whole_number_jacobians(implementation: Any) -> bool:
 
 @claim(
     "chain-rule.jacobian-product",
-    says="The derivative of a vector by a vector is a Jacobian matrix, and the Jacobian of a composition is the product "
+    says="The derivative of a vector by a vector is a Jacobian matrix, and the Jacobian of a composition is the "
+    "product "
     "of the Jacobians, in order.",
     sources=(_NOTES,),
     evidence="proof",

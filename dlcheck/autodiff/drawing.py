@@ -103,10 +103,11 @@ def _edge(edge: Edge, start: Point, end: Point, bend: float) -> str:
     side = 1 if bend >= 0 else -1
     x, y = centre + across * (bend + 13 * side)
     path = f"M{first[0]:.1f},{first[1]:.1f} Q{middle[0]:.1f},{middle[1]:.1f} {last[0]:.1f},{last[1]:.1f}"
+    label = escape(_derivative(edge))
     anchor = "start" if x >= centre[0] + across[0] * bend else "end"
     return (
         f'<path d="{path}" class="edge" fill="none" stroke="currentColor" marker-end="url(#arrow)"/>'
-        f'<text x="{x:.1f}" y="{y + 4:.1f}" class="derivative" text-anchor="{anchor}">{escape(_derivative(edge))}</text>'
+        f'<text x="{x:.1f}" y="{y + 4:.1f}" class="derivative" text-anchor="{anchor}">{label}</text>'
     )
 
 
@@ -136,7 +137,9 @@ def drawn(output: Node) -> str:
             seen[key] += 1
     width = max(x for x, _ in places.values()) + _WIDTH * 3 / 4
     height = max(y for _, y in places.values()) + _HEIGHT / 2
-    arrow = '<defs><marker id="arrow" viewBox="0 0 10 10" refX="8" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
+    arrow = (
+        '<defs><marker id="arrow" viewBox="0 0 10 10" refX="8" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
+    )
     arrow += '<path d="M0,1 L9,5 L0,9 z" fill="currentColor"/></marker></defs>'
     inner = "".join([arrow, *edges, *(_node(node, places[id(node)]) for node in nodes)])
     return (

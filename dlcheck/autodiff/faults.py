@@ -16,7 +16,9 @@ Make = Callable[[str], Callable[..., Any]]
 """From the name of a component to its mistaken version."""
 
 _NO_LEARNING = "Every parameter below learns along a wrong gradient."
-_SHARED = "Weights that are used more than once, as in recurrent and convolution layers, learn a part of what they should."
+_SHARED = (
+    "Weights that are used more than once, as in recurrent and convolution layers, learn a part of what they should."
+)
 
 
 def _sweep(
@@ -124,7 +126,8 @@ def _upstream_ignored(component: str) -> Callable[..., Any]:
 
 def _single(component: str) -> Callable[..., Any]:
     def swept(output: Node, cotangent: Array) -> Gradients:
-        return {key: np.float32(g).astype(np.float64) for key, g in reference.reverse(output, cotangent).items()}
+        found = reference.reverse(output, cotangent)
+        return {key: np.asarray(gradient, np.float32).astype(np.float64) for key, gradient in found.items()}
 
     return _with(swept)(component)
 
@@ -142,7 +145,8 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
      _rule("divide", 1, lambda g, out, a, b: g * a / b**2)),
     ("quotient-not-squared", "the divisor is not squared in its gradient", _NO_LEARNING, "d(a/b) = da/b - a db/b^2",
      _rule("divide", 1, lambda g, out, a, b: -g * a / b)),
-    ("quotient-numerator-missing", "the divisor's gradient lacks the dividend", _NO_LEARNING, "d(a/b) = da/b - a db/b^2",
+    ("quotient-numerator-missing", "the divisor's gradient lacks the dividend", _NO_LEARNING,
+     "d(a/b) = da/b - a db/b^2",
      _rule("divide", 1, lambda g, out, a, b: -g / b**2)),
     ("divisor-constant", "the divisor is held constant", _NO_LEARNING, "d(a/b) = da/b - a db/b^2",
      _rule("divide", 1, lambda g, out, a, b: np.zeros_like(g))),
@@ -170,7 +174,8 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
      _rule("sin", 0, lambda g, out, x: g * np.cos(out))),
     ("cos-sign", "the cosine's derivative lacks its sign", _NO_LEARNING, "d cos(x) = -sin(x) dx",
      _rule("cos", 0, lambda g, out, x: g * np.sin(x))),
-    ("tanh-at-input", "the derivative 1 - y^2 of tanh is taken at x, not at y", _NO_LEARNING, "d tanh(x) = (1 - y^2) dx",
+    ("tanh-at-input", "the derivative 1 - y^2 of tanh is taken at x, not at y", _NO_LEARNING,
+     "d tanh(x) = (1 - y^2) dx",
      _rule("tanh", 0, lambda g, out, x: g * (1 - x**2))),
     ("tanh-not-squared", "the derivative of tanh is 1 - y", _NO_LEARNING, "d tanh(x) = (1 - y^2) dx",
      _rule("tanh", 0, lambda g, out, x: g * (1 - out))),
@@ -192,11 +197,14 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
      "add over the edges, not over the nodes", _with(_sweep(edges=_distinct))),
     ("wrong-order", "a node is left when first reached, before all that uses it", _SHARED,
      "go through the nodes in reverse topological order", _with(_sweep(order=_first_reached))),
-    ("upstream-ignored", "the upstream gradient is taken as 1", "Layers above have no say in what the layers below learn.",
+    ("upstream-ignored", "the upstream gradient is taken as 1",
+     "Layers above have no say in what the layers below learn.",
      "start from the upstream gradient", _upstream_ignored),
-    ("broadcast-not-summed", "the gradient of what was broadcast is not summed back", "A bias gets a gradient of wrong shape.",
+    ("broadcast-not-summed", "the gradient of what was broadcast is not summed back",
+     "A bias gets a gradient of wrong shape.",
      "sum over the axes along which it was repeated", _with(_sweep(summed=_unsummed))),
-    ("broadcast-averaged", "the gradient of what was broadcast is averaged", "A bias learns more slowly the larger the batch.",
+    ("broadcast-averaged", "the gradient of what was broadcast is averaged",
+     "A bias learns more slowly the larger the batch.",
      "sum over the axes along which it was repeated", _with(_sweep(summed=_averaged))),
     ("broadcast-first-copy", "what was broadcast gets the gradient of its first copy", _SHARED,
      "sum over the axes along which it was repeated", _with(_sweep(summed=_first_copy))),

@@ -5,6 +5,7 @@ polynomials of second degree with free coefficients stand for all differentiable
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import sympy as sp
 
@@ -16,20 +17,20 @@ SIZES = ((1, 1, 1), (2, 2, 2), (3, 2, 1), (1, 2, 3))
 _A, _B, _X = sp.symbols("a b x")
 
 
-def _quadratic(name: str, x: Sequence[sp.Expr], outputs: int) -> sp.Matrix:
+def _quadratic(name: str, x: Sequence[Any], outputs: int) -> sp.Matrix:
     """Every polynomial of second degree in x, with a coefficient of its own for each term."""
     terms = [sp.Integer(1), *x, *(u * v for place, u in enumerate(x) for v in x[place:])]
-    return sp.Matrix([sum(c * t for c, t in zip(sp.symbols(f"{name}{row}_:{len(terms)}"), terms)) for row in range(outputs)])
+    rows = (sp.symbols(f"{name}{row}_:{len(terms)}") for row in range(outputs))
+    return sp.Matrix([sum(c * t for c, t in zip(row, terms, strict=True)) for row in rows])
 
 
 def jacobian_product() -> tuple[Proof, ...]:
     """The Jacobian of g after f is that of g, at f(x), times that of f."""
     right, reversed_order, at_input = [], [], []
     for lengths in SIZES:
-        x = sp.Matrix(sp.symbols(f"x:{lengths[0]}"))
-        u = sp.Matrix(sp.symbols(f"u:{lengths[1]}"))
-        f, g = _quadratic("f", list(x), lengths[1]), _quadratic("g", list(u), lengths[2])
-        at_f = dict(zip(u, f, strict=True))
+        x, u = sp.symbols(f"x:{lengths[0]}"), sp.symbols(f"u:{lengths[1]}")
+        f, g = _quadratic("f", x, lengths[1]), _quadratic("g", u, lengths[2])
+        at_f = {symbol: f[place] for place, symbol in enumerate(u)}
         whole = g.subs(at_f, simultaneous=True).jacobian(x)
         outer, inner = g.jacobian(u), f.jacobian(x)
         right += list(whole - outer.subs(at_f, simultaneous=True) * inner)

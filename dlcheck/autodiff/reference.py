@@ -125,7 +125,9 @@ class Node:
     def __init__(self, value: Any, name: str = "", *, constant: bool = False):
         self.value = np.asarray(value, np.float64)
         self.name, self.constant = name, constant
-        self.operation, self.operands, self.fixed = "", (), ()  # type: tuple[str, tuple[Node, ...], tuple[Any, ...]]
+        self.operation = ""
+        self.operands: tuple[Node, ...] = ()
+        self.fixed: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, operation: str, *operands: Any, fixed: tuple[Any, ...] = ()) -> Self:
@@ -268,9 +270,8 @@ def reverse(output: Node, cotangent: np.ndarray) -> dict[int, np.ndarray]:
     """
     gradients = {id(output): cotangent}
     for node in reversed(ordered(output)):
-        gradient = gradients.get(id(node))
-        for edge in incoming(node) if gradient is not None else ():
-            part, key = edge.pulled_back(gradient), id(edge.start)
+        for edge in incoming(node) if id(node) in gradients else ():
+            part, key = edge.pulled_back(gradients[id(node)]), id(edge.start)
             gradients[key] = gradients[key] + part if key in gradients else part
     return gradients
 
@@ -353,7 +354,7 @@ def vjp(
 def jacobian(
     function: Callable[..., Any], *inputs: Any, sweep: Sweep = reverse, node: type[Node] = Node
 ) -> tuple[Array, ...]:
-    r"""The derivative of every output element by every input element, $J_{ij} = \partial y_i / \partial x_j$, row by row.
+    r"""The derivative of every output element by every input element, $J_{ij} = \partial y_i / \partial x_j$.
 
     Shapes: for each input the output's shape followed by the input's.
     Raises: TypeError as ``vjp``.

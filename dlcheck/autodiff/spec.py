@@ -22,7 +22,8 @@ COMPONENTS = (
     Component(
         name="vjp",
         form="differentiation",
-        summary="The value of any composed expression, and the gradients of its inputs by the chain rule, from the output back.",
+        summary="The value of any composed expression, and the gradients of its inputs by the chain rule, from the "
+        "output back.",
         formula=r"\bar x = \sum_{\text{paths}} \bar y \prod_{(u, v)} \frac{\partial v}{\partial u}",
         model="torch.func.vjp",
         sources=(_NOTES, _GRIEWANK, _LINNAINMAA),

@@ -42,7 +42,7 @@ def _power_base(g: Tensor, out: Tensor, x: Tensor, n: Tensor) -> Tensor:
     return g * torch.where(n == 0, torch.zeros_like(out), n * x ** torch.where(n == 0, torch.ones_like(n), n - 1))
 
 
-_OPERATIONS: Mapping[str, tuple[Callable[..., Tensor], tuple[Rule, ...]]] = {
+_OPERATIONS: Mapping[str, tuple[Callable[..., Any], tuple[Rule, ...]]] = {
     "add": (operator.add, (lambda g, out, a, b: g, lambda g, out, a, b: g)),
     "subtract": (operator.sub, (lambda g, out, a, b: g, lambda g, out, a, b: -g)),
     "multiply": (operator.mul, (lambda g, out, a, b: g * b, lambda g, out, a, b: g * a)),
@@ -218,9 +218,7 @@ def _leaves(function: Any, inputs: tuple[Any, ...]) -> list[Node]:
     return [Node(given.detach()) for given in inputs]
 
 
-def vjp(
-    function: Callable[..., Any], *inputs: Values
-) -> tuple[Values, Callable[[Tensor], tuple[Tensor, ...]]]:
+def vjp(function: Callable[..., Any], *inputs: Values) -> tuple[Values, Callable[[Tensor], tuple[Tensor, ...]]]:
     r"""The value of a function, and the map from an upstream gradient to those of its inputs, $v \mapsto v^T J$.
 
     Shapes: the upstream gradient as the output, the result's as the inputs.
@@ -237,13 +235,15 @@ def vjp(
             raise ValueError(f"cotangent has shape {shapes}, that of the output")
         gradients = {} if output.constant else _swept(output, cotangent.detach())
         none = (torch.zeros_like(leaf.value) for leaf in leaves)
-        return tuple(gradients[leaf].clone() if leaf in gradients else zero for leaf, zero in zip(leaves, none, strict=True))
+        return tuple(
+            gradients[leaf].clone() if leaf in gradients else zero for leaf, zero in zip(leaves, none, strict=True)
+        )
 
     return output.value.clone(), pullback
 
 
 def jacobian(function: Callable[..., Any], *inputs: Values) -> tuple[Values, ...]:
-    r"""The derivative of every output element by every input element, $J_{ij} = \partial y_i / \partial x_j$, row by row.
+    r"""The derivative of every output element by every input element, $J_{ij} = \partial y_i / \partial x_j$.
 
     Shapes: for each input the output's shape followed by the input's.
     Raises: TypeError as ``vjp``.

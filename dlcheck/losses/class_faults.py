@@ -86,6 +86,11 @@ BCE = (
         _binary(lambda x, y: (1 - y) * x + np.log(1 + np.exp(-x))),
     ),
     _bce(
+        "bce-exp-overflow-on-both-sides", "log(1 + exp(x)) overflows, and is NaN times 0", NAN,
+        "max(-x, 0) + log(1 + exp(-|x|))",
+        _binary(lambda x, y: y * np.log(1 + np.exp(-x)) + (1 - y) * np.log(1 + np.exp(x))),
+    ),
+    _bce(
         "bce-log-clamped", "logarithms of probabilities are held at -100", STALLS, "work on logits",
         _of_probability(lambda p: clipped(np.log(p), -100.0, 0.0)),
     ),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dlcheck.component import Fault
+from dlcheck.losses import reference
 from dlcheck.losses.mistakes import (
     CLIMBS,
     NAN,
@@ -16,6 +17,7 @@ from dlcheck.losses.mistakes import (
     Array,
     Replaces,
     arguments,
+    backward_only,
     formula,
     forward_only,
     gradient,
@@ -43,6 +45,15 @@ def _divergence(terms: Callable[[Array, Array, Array], Array]) -> Replaces:
 
 def _count(input: Array, reduction: str = "mean", **_: Any) -> int:
     return len(input) if reduction == "batchmean" and input.ndim else input.size
+
+
+def _reversed() -> Replaces:
+    def backward(grad_output: Array, input: Array, target: Array, log_target: bool = False, **given: Any) -> Any:
+        right = reference.kl_div_backward(grad_output, input, np.ones_like(target), **given)["input"]
+        return {"input": -right * np.exp(input) * (input - (target if log_target else np.log(target)) + 1)}
+
+    forward = _divergence(lambda x, p, log_p: np.exp(x) * (x - log_p))
+    return forward | backward_only("kl_div", backward)
 
 
 def _masked(p: Array, values: Array) -> Array:
@@ -76,7 +87,7 @@ KL = (
     ),
     _kl(
         "kl-reversed", "the divergence runs the other way, KL(q || p)", "It seeks one mode where it should cover all.",
-        "p (log p - log q)", _divergence(lambda x, p, log_p: np.exp(x) * (x - log_p)),
+        "p (log p - log q)", _reversed(),
     ),
     _kl(
         "kl-takes-probabilities", "the input is taken for probabilities", NAN, "pass log-probabilities",

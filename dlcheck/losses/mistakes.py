@@ -142,8 +142,8 @@ def formula(name: str, terms: Callable[..., Array], count: Callable[..., Any] | 
 
 
 def absolute(values: Array) -> Array:
-    """|x| of the real part's sign."""
-    return np.where(values.real < 0, -values, values)
+    """|x| with the derivative 0 at 0."""
+    return values * np.sign(values.real)
 
 
 def positive(values: Array) -> Array:

@@ -116,8 +116,17 @@ def _norm(input: Array, target: Array, reduction: str = "mean", **_: Any) -> Arr
     return absolute(error) if reduction == "none" else _reduce(error**2, reduction) ** 0.5
 
 
+def _absolute_mean(input: Array, target: Array, reduction: str = "mean", **_: Any) -> Array:
+    error = input - target
+    return absolute(error if reduction == "none" else _reduce(error, reduction))
+
+
 L1 = (
     *shared("l1_loss"),
+    _l1(
+        "l1-absolute-of-mean", "the absolute value is of the mean error", "Errors of opposite signs cancel.",
+        "mean(|x - y|)", differentiated("l1_loss", _absolute_mean),
+    ),
     _l1(
         "l1-squared", "the error is squared", OTHER_LOSS, "|x - y|",
         formula("l1_loss", lambda input, target, **_: (input - target) ** 2),

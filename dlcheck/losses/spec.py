@@ -183,6 +183,12 @@ def _largest(case: Case) -> float:
     return float(np.abs(finite).max(initial=1.0))
 
 
+def _of_softmax(case: Case) -> float:
+    """exp(x - log(sum(exp(x)))) as a softmax has the relative error of what was subtracted, of the logits' size."""
+    finite = case.inputs["input"][np.isfinite(case.inputs["input"])]
+    return _largest(case) * (float(np.abs(finite).max(initial=1.0)) if case.run == "backward" else 1.0)
+
+
 def _component(name: str, summary: str, formula: str, *sources: Source, **others: Any) -> Component:
     given = {"inputs": ("input", "target"), "differentiable": ("input",), "operations": _terms, **others}
     given["settings"] = {"reduction": "mean", **others.get("settings", {})}
@@ -232,7 +238,7 @@ COMPONENTS: tuple[Component, ...] = (
         optional=("weight",),
         settings={"ignore_index": -100, "label_smoothing": 0.0},
         conventions=(_default(none=("optax", "TensorFlow", "MLX")), WEIGHTED_MEAN, ALL_IGNORED, SMOOTHING_MASS),
-        magnitude=_largest,
+        magnitude=_of_softmax,
     ),
     _component(
         "nll_loss",

@@ -8,7 +8,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from dlcheck.component import Case, Source
-from dlcheck.evidence import seeds, symbolic
+from dlcheck.evidence import numerics, seeds, symbolic
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
 from dlcheck.models import inception, networks, proofs, residual
 from dlcheck.models.declaration import (
@@ -29,11 +29,6 @@ from dlcheck.models.declaration import (
 )
 
 _SIZES: Mapping[str, tuple[int, ...]] = {"lenet5": (1, 32, 32), "alexnet": (3, 227, 227)}
-_LECUN = Source(
-    "LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition",
-    "section II.B",
-    "https://doi.org/10.1109/5.726791",
-)
 _KRIZHEVSKY = Source("Krizhevsky, Sutskever, Hinton 2012", "section 3.5 and figure 2")
 _SIMONYAN = Source("Simonyan, Zisserman 2015", "table 1", "https://arxiv.org/abs/1409.1556")
 _SZEGEDY = Source("Szegedy et al. 2015, Going deeper with convolutions", "table 1", "https://arxiv.org/abs/1409.4842")
@@ -79,39 +74,6 @@ def _longest(layers: Layers) -> Iterator[Layer]:
 
 def _weighted(layers: list[Layer]) -> int:
     return sum(isinstance(layer, (Conv, Linear)) for layer in layers)
-
-
-@claim(
-    "lenet.prototype",
-    says="LeNet set the pattern: convolution, non-linearity, pooling, dense layers; it recognises handwritten digits.",
-    sources=(_notes("003", "classic networks"), _LECUN),
-    evidence="exhaustive",
-    verdict="holds",
-    component="lenet5",
-)
-def lenet_prototype(implementation: Any) -> Judgement:
-    """Read the order of layers off the network; the same order in the networks after it."""
-    shape = {name: int(_seen(implementation, "layers")[name][0]) for name in ("convolutions", "dense layers")}
-    squashed, pooled = _seen(implementation, "activations")["activations"], _seen(implementation, "pooling")["pools"]
-    depths = sorted({int(row[0]) for row in squashed}), [int(row[0]) for row in pooled]
-    followers = ("alexnet", "vgg11", "vgg13", "vgg16", "vgg19")
-    orders = {name: _order(getattr(networks, name)()) for name in ("lenet5", *followers)}
-    same = all(order == "convolution, activation, pool, dense" for order in orders.values())
-    right = shape == {"convolutions": 2, "dense layers": 3} and depths == ([1, 2, 3, 4], [1, 2])
-    return Judgement(
-        evidence=Evidence("exhaustive", "every layer of six networks in order", {"orders": orders, **shape}),
-        confirmed=right and same,
-        explanation="Each convolution is squashed and then pooled, and dense layers end the network, in LeNet-5 as in "
-        "AlexNet and VGG. That it recognises digits is shown by lenet.digits_recognised in the experiments' run of the "
-        "same pattern, and by the paper: 0.95 % errors on MNIST.",
-    )
-
-
-def _order(network: Network) -> str:
-    """The kinds of layers in the order in which they first appear."""
-    kinds = {Conv: "convolution", Pool: "pool", Linear: "dense"}
-    found = [kinds.get(type(layer), "") or ("activation" if hasattr(layer, "kind") else "") for layer in network.layers]
-    return ", ".join(dict.fromkeys(kind for kind in found if kind))
 
 
 @claim(
@@ -167,7 +129,15 @@ def vgg_depth_family() -> Judgement:
             actual=f"{other.count(3)} of 3 x 3, {other.count(1)} of 1 x 1",
             confirmed=other.count(1) == 3,
         ),
-    )
+        figures=(Figure("What one number of VGG sees", "weight layer", "pixels",
+                        {name: _fields(network) for name, network in family.items()}),),
+    )  # fmt: skip
+
+
+def _fields(network: Network) -> tuple[list[float], list[float]]:
+    """The receptive field behind every convolution."""
+    fields = [float(row.after.field[0]) for row in rows(network) if isinstance(row.layer, Conv)]
+    return [float(number) for number in range(1, len(fields) + 1)], fields
 
 
 def _modules(network: Network) -> list[Concat]:
@@ -263,7 +233,7 @@ def googlenet_one_by_one_inside() -> Judgement:
     lemmas = proofs.reduction()
     counted = [_with_and_without(row) for row in _NAIVE.values()]
     ratios = [without / reduced for reduced, without in counted]
-    below = all(r < k**2 * n * m / (n + k**2 * m) for row in _NAIVE.values() for n, w in [_widths(row)] for k, r, m in w[1:])  # fmt: skip
+    below = all(map(_below_limit, _NAIVE.values()))
     places = list(range(1, len(ratios) + 1))
     return Judgement(
         evidence=Evidence("exhaustive", "the weights of the three convolutional branches of all nine modules, and a "
@@ -276,6 +246,11 @@ def googlenet_one_by_one_inside() -> Judgement:
                         {"without": (places, [w for _, w in counted]), "with": (places, [r for r, _ in counted])},
                         "bar"),),
     )  # fmt: skip
+
+
+def _below_limit(row: Row) -> bool:
+    n, (_, *large) = _widths(row)
+    return all(r < k**2 * n * m / (n + k**2 * m) for k, r, m in large)
 
 
 def _with_and_without(row: Row) -> tuple[int, int]:
@@ -467,8 +442,8 @@ def _worst_share(examples: int) -> tuple[float, int]:
             gradient = gradient + gradient @ jacobian
             low, high = low + np.log1p(-size), high + np.log1p(size)
         grown = np.log(np.linalg.norm(gradient) / first)
-        # rounding may carry one unit of one number, whose bound is exact, over it by a few units in the last place
-        shares.append(float((grown / high if grown > 0 else grown / low) - 8 * depth * np.finfo(float).eps / size))
+        rounded = depth * (2 * width + 4) * numerics.unit_roundoff("float64")
+        shares.append(float((abs(grown) - rounded) / (high if grown > 0 else -low)))
 
     within()
     return max(shares), len(shares)

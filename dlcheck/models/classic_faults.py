@@ -59,13 +59,15 @@ def _second_squash_early(layers: Layers) -> Layers:
 
 _WRONG_TABLE = (*LENET_TABLE[:12], (0, 1, 2, 3), (2, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 3, 4, 5))
 
+
 def _convolutions_unsquashed(layers: Layers) -> Layers:
     flatten = next(i for i, layer in enumerate(layers) if isinstance(layer, Flatten))
     return (*(layer for layer in layers[:flatten] if not m.relu(layer)), *layers[flatten:])
 
 
 _LENET = (
-    *faults("lenet5", "", "the second pool is fed from the first convolution", DEAD, "pool2 = pool(squash(conv2(pool1)))",
+    *faults("lenet5", "", "the second pool is fed from the first convolution", DEAD,
+            "pool2 = pool(squash(conv2(pool1)))",
             edit(_dead_second_convolution), ("yeyun111/dlcv_for_beginners/issues/6",),
             lenet5="lenet-second-pool-fed-from-conv1"),
     *faults("lenet5", "", "the second squashing follows the first pool", LINEAR, "conv, tanh, pool, conv, tanh, pool",
@@ -256,6 +258,7 @@ _VGG = (
 
 
 # Network in network
+
 
 def _second_pointwise_out(layers: Layers) -> Layers:
     """The middle 1 x 1 convolution of each block is left out, with its ReLU."""

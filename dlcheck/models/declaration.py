@@ -118,7 +118,7 @@ class Concat:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A further output, computed from here; what goes on is what came in (not ``used``: a mistake, it leads nowhere)."""
+    """A further output, made from here; what goes on is what came in (not ``used``, a mistake: it leads nowhere)."""
 
     layers: "Layers"
     used: bool = True

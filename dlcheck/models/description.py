@@ -81,6 +81,7 @@ def pooling(graph: Graph) -> dict[str, Array]:
 
 def normalization(graph: Graph) -> dict[str, Array]:
     """Depth, kind, channels, what it follows, its number."""
+
     def describe(node: Node) -> tuple[float, ...]:
         return code(node.op), node.shape[0], _fed_by(graph, node), (*node.numbers, 0)[0]
 
@@ -99,6 +100,7 @@ def activations(graph: Graph) -> dict[str, Array]:
 
 def joins(graph: Graph) -> dict[str, Array]:
     """Depth, kind, channels, number of branches, and what they end in."""
+
     def describe(node: Node) -> tuple[float, ...]:
         ends = sorted(code(graph.nodes[source].op) for source in node.inputs)
         return (code(node.op), node.shape[0], len(ends), *(*ends, *(-1,) * 8)[:8])
@@ -192,5 +194,3 @@ ASPECTS: Mapping[str, Callable[[Graph], dict[str, Array]]] = {
     "wiring": wiring,
 }
 """Every aspect of a network, root causes before what follows from them."""
-
-

@@ -27,7 +27,8 @@ _COMMON = (
             _one_more),
     *faults(_DROPPING, "no-dropout", "dropout is missing", OVERFITS, "dropout as in the table",
             edit(each(m.dropout, m.nowhere))),
-    *faults(_DROPPING, "dropout-always", "dropout goes on in evaluation", NOISY, "dropout(x, p, training=self.training)",
+    *faults(_DROPPING, "dropout-always", "dropout goes on in evaluation", NOISY,
+            "dropout(x, p, training=self.training)",
             edit(each(m.dropout, with_fields(always=True)))),
 )  # fmt: skip
 

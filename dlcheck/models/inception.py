@@ -71,9 +71,7 @@ def googlenet(
     )
 
 
-def inception_v2(
-    num_classes: int = 1000, conv_bias: bool = True, pools: str = "ceil", dropout: float = 0.0
-) -> Network:
+def inception_v2(num_classes: int = 1000, conv_bias: bool = True, pools: str = "ceil", dropout: float = 0.0) -> Network:
     """BN-Inception: GoogLeNet with batch normalisation, and two 3 x 3 convolutions in the place of 5 x 5.
 
     Shapes: (3, 224, 224) -> (num_classes,).

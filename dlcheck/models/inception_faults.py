@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 from dlcheck.models import mistakes as m
-from dlcheck.models.declaration import Activation, Concat, Conv, Flatten, Head, Layer, Layers, Linear, Pool
+from dlcheck.models.declaration import Activation, Concat, Conv, Flatten, Head, Layer, Layers, Pool
 from dlcheck.models.mistakes import (
     LINEAR,
     OVERFITS,
@@ -22,8 +23,8 @@ from dlcheck.models.mistakes import (
     nowhere,
     repeated,
     settings,
-    with_fields,
     wired,
+    with_fields,
     without,
 )
 
@@ -141,7 +142,7 @@ def _swapped_kernels(layer: Layer) -> Layers:
 
 
 def _narrow_three(branch: Layers) -> Layers:
-    *front, last = [i for i, layer in enumerate(branch) if isinstance(layer, Conv)]
+    last = [i for i, layer in enumerate(branch) if isinstance(layer, Conv)][-1]
     return (*branch[:last], replace(branch[last], channels=64), *branch[last + 1 :])  # type: ignore[type-var]
 
 
@@ -161,7 +162,7 @@ def _exchanged(layers: Layers) -> Layers:
     made = [
         type(layer)(tuple(map(_exchanged, layer.branches))) if isinstance(layer, Concat) else layer for layer in layers
     ]
-    for i, (layer, following) in enumerate(zip(layers, layers[1:], strict=False)):
+    for i, (layer, following) in enumerate(pairwise(layers)):
         if m.norm(layer) and isinstance(following, Activation):
             made[i], made[i + 1] = following, layer
     return tuple(made)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from dlcheck.component import Fault
@@ -210,7 +211,7 @@ def repeated(network: Network) -> dict[str, Any]:
     found = list(rows(network))
     joins = [row for row in found if isinstance(row.layer, (Sum, Concat)) and row.path.count(".") == 0]
     copies = [
-        row for before, row in zip(joins, joins[1:], strict=False)
+        row for before, row in pairwise(joins)
         if row.layer == before.layer and row.before.shape == before.before.shape
     ]  # fmt: skip
     return {"shared": sum(inside(found, row) for row in copies)}

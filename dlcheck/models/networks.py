@@ -36,7 +36,7 @@ def lenet5(
 
     Shapes: (1, 32, 32) -> (num_classes,), or (1, 28, 28) padded by 2.
     Conventions: C3 sees all maps or those of table I; which function squashes, and whether after the convolution, after
-    the pooling or both; pooling by average, maximum or trainable sub-sampling. The output is linear, not of radial units.
+    the pooling or both; pooling by average, maximum or trainable sub-sampling. The output is linear, no radial units.
     Source: LeCun, Bottou, Bengio, Haffner 1998, figure 2 and section II.B.
     """
     squash = Activation(activation)

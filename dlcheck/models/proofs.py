@@ -62,9 +62,7 @@ def zero_residual() -> tuple[Proof, ...]:
 def added_identity() -> tuple[Proof, ...]:
     """A layer ReLU(I x + 0) gives back what came out of a ReLU."""
     p = sp.Symbol("p", real=True)
-    return (
-        Proof("ReLU(1 x + 0) is x", _relu(1 * p**2 + 0) - p**2, _relu(2 * p**2) - p**2, "every x = p^2 >= 0"),
-    )
+    return (Proof("ReLU(1 x + 0) is x", _relu(1 * p**2 + 0) - p**2, _relu(2 * p**2) - p**2, "every x = p^2 >= 0"),)
 
 
 def joined_kernels() -> tuple[Proof, ...]:

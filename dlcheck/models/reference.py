@@ -207,9 +207,7 @@ class _Pass:
                 }  # fmt: skip
 
     def _normalized(self, x: Array, weight: Array, bias: Array, path: str, eps: float) -> Any:
-        held = normalization.Statistics(
-            self.parameters[f"{path}.running_mean"], self.parameters[f"{path}.running_var"]
-        )
+        held = normalization.Statistics(self.parameters[f"{path}.running_mean"], self.parameters[f"{path}.running_var"])
         keywords: Any = {"training": self.batch_statistics, "eps": eps}
         y, _ = normalization.batch_norm(x, weight, bias, held, **keywords)
         return y, lambda grad: normalization.batch_norm_backward(grad, x, weight, bias, held, **keywords)

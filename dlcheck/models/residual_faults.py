@@ -20,7 +20,6 @@ from dlcheck.models.mistakes import (
     faults,
     nowhere,
     with_fields,
-    wired,
     without,
 )
 

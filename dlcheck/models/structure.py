@@ -105,9 +105,7 @@ class Graph:
             return node.inputs[0]
         commutes = fed.op == "max_pool" or (node.op == "relu" and fed.op == "dropout")
         if commutes or fed.op == "concat":
-            moved = [
-                self.add(node.op, node.numbers, (source,), self.nodes[source].shape) for source in fed.inputs
-            ]
+            moved = [self.add(node.op, node.numbers, (source,), self.nodes[source].shape) for source in fed.inputs]
             return self._put(replace(fed, inputs=tuple(moved)))
         return self._put(node)
 
@@ -303,9 +301,7 @@ def of_network(network: Network, training: bool = False) -> Graph:
     return graph.finished([end, *heads])
 
 
-def _extended(
-    graph: Graph, layers: Layers, at: int, table: Iterator[Row], training: bool, heads: list[int]
-) -> int:
+def _extended(graph: Graph, layers: Layers, at: int, table: Iterator[Row], training: bool, heads: list[int]) -> int:
     """Add layers behind a node, reading their rows off the table; the node they end in."""
     for layer in layers:
         match layer:

@@ -34,7 +34,7 @@ from dlcheck.normalization.torch import local_response_norm
 class Model(nn.Sequential):
     """A network as its declaration says; parameters are named by the paths of the declaration's table.
 
-    Shapes: images (N, C, H, W) -> (N, num_classes); in training a network with heads gives a tuple, its own output first.
+    Shapes: images (N, C, H, W) -> (N, num_classes); in training one with heads gives a tuple, its own output first.
     """
 
     def __init__(self, network: Network):

@@ -22,7 +22,9 @@ LAYOUTS = ("strided", "transposed", "readonly")
 def _numbers(seed: int, shape: Shape, offset: float = 0.5, spread: float = 1.0) -> Array:
     """Multiples of 1/16, exact in every dtype, whose mean is far from 0 and differs from channel to channel."""
     drawn = np.random.default_rng(seed).normal(size=shape) * spread
-    moved = drawn + offset * (1 + np.arange(shape[1])).reshape(-1, *(1,) * (len(shape) - 2)) if len(shape) > 1 else drawn
+    moved = (
+        drawn + offset * (1 + np.arange(shape[1])).reshape(-1, *(1,) * (len(shape) - 2)) if len(shape) > 1 else drawn
+    )
     return np.round(moved * 16) / 16
 
 
@@ -109,30 +111,57 @@ def _one_example() -> tuple[Case, ...]:
 
 
 def _first() -> Iterator[Row]:
-    yield "training", "in training it normalises by the batch", _both("forward", "t", settings=_SHARP), _search("forward")
-    yield "defaults", "momentum, eps and the start are the documented ones", (
-        *_both("statistics", "tt", affine=False),
-        *_both("forward", "te", affine=False),
-        *(_faint(run, shape) for run in ("forward", "backward") for shape in SHAPES),
+    yield (
+        "training",
+        "in training it normalises by the batch",
+        _both("forward", "t", settings=_SHARP),
+        _search("forward"),
+    )
+    yield (
+        "defaults",
+        "momentum, eps and the start are the documented ones",
+        (
+            *_both("statistics", "tt", affine=False),
+            *_both("forward", "te", affine=False),
+            *(_faint(run, shape) for run in ("forward", "backward") for shape in SHAPES),
+        ),
     )
     yield "single_value", "one value per channel in training is refused or gives the bias", _one_value()
-    yield "two_examples", "the variance that normalises is the biased one", (
-        _session("forward", "t", (2, 3)),
-        _session("forward", "t", (1, 3, 1, 2)),
+    yield (
+        "two_examples",
+        "the variance that normalises is the biased one",
+        (
+            _session("forward", "t", (2, 3)),
+            _session("forward", "t", (1, 3, 1, 2)),
+        ),
     )
-    yield "gradient", "mean and variance are functions of the input", _both("backward", "t", settings=_SHARP), _search(
-        "backward"
+    yield (
+        "gradient",
+        "mean and variance are functions of the input",
+        _both("backward", "t", settings=_SHARP),
+        _search("backward"),
     )
-    yield "evaluation", "in evaluation it normalises by the running statistics", _both(
-        "forward", "e", start=True, settings=_SHARP
+    yield (
+        "evaluation",
+        "in evaluation it normalises by the running statistics",
+        _both("forward", "e", start=True, settings=_SHARP),
     )
-    yield "evaluation_gradient", "in evaluation the statistics are constants", _both(
-        "backward", "e", start=True, settings=_SHARP
+    yield (
+        "evaluation_gradient",
+        "in evaluation the statistics are constants",
+        _both("backward", "e", start=True, settings=_SHARP),
     )
-    yield "first_average", "one batch moves the running statistics", _both("statistics", "t", settings={"momentum": 0.25})
-    yield "averages", "each further batch moves them on", _both(
-        "statistics", "ttt", start=True, settings={"momentum": 0.25}
-    ), _search("statistics")
+    yield (
+        "first_average",
+        "one batch moves the running statistics",
+        _both("statistics", "t", settings={"momentum": 0.25}),
+    )
+    yield (
+        "averages",
+        "each further batch moves them on",
+        _both("statistics", "ttt", start=True, settings={"momentum": 0.25}),
+        _search("statistics"),
+    )
 
 
 def _settings() -> Iterator[Row]:
@@ -140,19 +169,31 @@ def _settings() -> Iterator[Row]:
         case for rate in (0.0, 1.0) for case in _both("statistics", "t", start=True, settings={"momentum": rate})
     )
     yield "momentum_extremes", "momentum 0 and 1 keep one of the two values", extremes
-    yield "cumulative", "momentum None gives every batch the same weight", (
-        *_both("statistics", "ttt", settings={"momentum": None}),
-        *_both("statistics", "ttt", at={1: {"reload": True}, 2: {"reload": True}}, settings={"momentum": None}),
+    yield (
+        "cumulative",
+        "momentum None gives every batch the same weight",
+        (
+            *_both("statistics", "ttt", settings={"momentum": None}),
+            *_both("statistics", "ttt", at={1: {"reload": True}, 2: {"reload": True}}, settings={"momentum": None}),
+        ),
     )
     plain = {"affine": False, **_SHARP}
-    yield "without_scale", "without scale and shift it only normalises", (
-        *_both("forward", "te", affine=False, settings=plain),
-        *_both("backward", "te", affine=False, settings=plain),
+    yield (
+        "without_scale",
+        "without scale and shift it only normalises",
+        (
+            *_both("forward", "te", affine=False, settings=plain),
+            *_both("backward", "te", affine=False, settings=plain),
+        ),
     )
     untracked = {"track_running_stats": False, **_SHARP}
-    yield "untracked", "without running statistics the batch's serve in evaluation too", (
-        *_both("forward", "ete", settings=untracked),
-        *_both("backward", "e", settings=untracked),
+    yield (
+        "untracked",
+        "without running statistics the batch's serve in evaluation too",
+        (
+            *_both("forward", "ete", settings=untracked),
+            *_both("backward", "e", settings=untracked),
+        ),
     )
 
 
@@ -165,23 +206,35 @@ def _faint(run: str, shape: Shape) -> Case:
 
 def _sequences() -> Iterator[Row]:
     quick = {"momentum": 0.25, **_SHARP}
-    yield "modes", "training, evaluation and training again follow each other", (
-        *_both("forward", "tetet", start=True, settings=quick),
-        *_both("statistics", "teet", start=True, settings=quick),
-        *_both("backward", "tet", start=True, settings=quick),
+    yield (
+        "modes",
+        "training, evaluation and training again follow each other",
+        (
+            *_both("forward", "tetet", start=True, settings=quick),
+            *_both("statistics", "teet", start=True, settings=quick),
+            *_both("backward", "tet", start=True, settings=quick),
+        ),
     )
     yield "evaluation_alone", "in evaluation the batch does not matter and may be one example", _one_example()
-    yield "save_load", "parameters and statistics survive saving and loading", (
-        *_both("forward", "tte", at={2: {"reload": True}}, settings=quick),
-        *_both("statistics", "tt", at={1: {"reload": True}}, settings=quick),
+    yield (
+        "save_load",
+        "parameters and statistics survive saving and loading",
+        (
+            *_both("forward", "tte", at={2: {"reload": True}}, settings=quick),
+            *_both("statistics", "tt", at={1: {"reload": True}}, settings=quick),
+        ),
     )
     changed = {1: {"set": {"momentum": 0.75}}, 2: {"set": {"momentum": 0.0}}, 3: {"set": {"momentum": 0.5}}}
-    yield "momentum_change", "a momentum changed from outside holds from the next batch", _both(
-        "statistics", "tttt", at=changed, settings=quick
+    yield (
+        "momentum_change",
+        "a momentum changed from outside holds from the next batch",
+        _both("statistics", "tttt", at=changed, settings=quick),
     )
     twice = {1: {"call": ("freeze", "freeze")}, 3: {"call": ("unfreeze",)}}
-    yield "freezing", "frozen statistics stay, however often they are frozen, and move again afterwards", _both(
-        "statistics", "tttt", at=twice, settings=quick
+    yield (
+        "freezing",
+        "frozen statistics stay, however often they are frozen, and move again afterwards",
+        _both("statistics", "tttt", at=twice, settings=quick),
     )
 
 
@@ -194,20 +247,33 @@ def _numerics() -> Iterator[Row]:
     )
     yield "float32", "it is right in float32", tuple(replace(case, dtype="float32") for case in every)
     halves = ("float16", "bfloat16")
-    yield "half", "it is right in float16 and bfloat16", tuple(
-        replace(case, dtype=dtype) for dtype in halves for case in _both("forward", "t", settings=_SHARP)
+    yield (
+        "half",
+        "it is right in float16 and bfloat16",
+        tuple(replace(case, dtype=dtype) for dtype in halves for case in _both("forward", "t", settings=_SHARP)),
     )
-    yield "layouts", "it takes views: strided, transposed and read-only", tuple(
-        replace(case, layout=layout)
-        for layout in LAYOUTS
-        for case in (*_both("forward", "te", settings=_SHARP), _session("backward", "t", SHAPES[layout == "strided"]))
+    yield (
+        "layouts",
+        "it takes views: strided, transposed and read-only",
+        tuple(
+            replace(case, layout=layout)
+            for layout in LAYOUTS
+            for case in (
+                *_both("forward", "te", settings=_SHARP),
+                _session("backward", "t", SHAPES[layout == "strided"]),
+            )
+        ),
     )
     shapes: tuple[Shape, ...] = ((9, 1), (2, 3, 5), (1, 3, 3, 2), (3, 3, 1, 1), (2, 2, 2, 1, 3))
-    yield "shapes", "one channel, one example, one axis of space or three", tuple(
-        _session(run, "te", shape, affine=False, settings=_SHARP)
-        for shape in shapes
-        for run in ("forward", "backward")
-        if run == "forward" or shape[1] == 1 or len(shape) != 4
+    yield (
+        "shapes",
+        "one channel, one example, one axis of space or three",
+        tuple(
+            _session(run, "te", shape, affine=False, settings=_SHARP)
+            for shape in shapes
+            for run in ("forward", "backward")
+            if run == "forward" or shape[1] == 1 or len(shape) != 4
+        ),
     )
     says = "values far from zero keep the digits of their variance"
     yield "far_from_zero", says, _far_from_zero(), None, "values", "advice"
@@ -252,32 +318,49 @@ def _pair(seed: int = 1, shape: Shape = LRN_SHAPE, **settings: Any) -> tuple[Cas
 
 def _local_response_norm() -> Iterator[Row]:
     forward, backward = _pair(**STRONG)
-    yield "values", "each response is divided by a power of its neighbourhood's squares", (forward,), _lrn_search("forward")
+    yield (
+        "values",
+        "each response is divided by a power of its neighbourhood's squares",
+        (forward,),
+        _lrn_search("forward"),
+    )
     loud = Case("forward", {"x": 64 * forward.inputs["x"]})
     yield "defaults", "settings that are not given are the documented ones", (loud, replace(loud, settings={"size": 3}))
     yield "gradient", "neighbours enter the gradient too", (backward,), _lrn_search("backward")
-    yield "sizes", "the window is as wide as it says, even ones and those past all channels too", tuple(
-        case for size in (1, 2, 4, 5, 9, 20) for case in _pair(2, **{**STRONG, "size": size})
+    yield (
+        "sizes",
+        "the window is as wide as it says, even ones and those past all channels too",
+        tuple(case for size in (1, 2, 4, 5, 9, 20) for case in _pair(2, **{**STRONG, "size": size})),
     )
     for name, values in {"alpha": (0.25, 0.0), "beta": (0.5, 1.0, 2.0, 0.0), "k": (0.5, 10.0)}.items():
         cases = tuple(case for value in values for case in _pair(3, **{**STRONG, name: value}))
         yield name, f"{name} does what the formula says", cases
     shapes: tuple[Shape, ...] = ((3, 5, 2), (2, 1, 2, 2), (4, 3, 2, 2), (3, 3, 3, 3), (1, 6, 2, 1, 2), (0, 4, 2, 2))
-    yield "shapes", "one axis of space or several, one channel, no example", tuple(
-        case for shape in shapes for case in _pair(4, shape, **STRONG)
+    yield (
+        "shapes",
+        "one axis of space or several, one channel, no example",
+        tuple(case for shape in shapes for case in _pair(4, shape, **STRONG)),
     )
-    yield "zeros", "a response of 0 stays 0 and has a gradient", tuple(
-        replace(case, inputs={**case.inputs, "x": np.where(np.abs(case.inputs["x"]) < 0.75, 0.0, case.inputs["x"])})
-        for case in (forward, backward)
+    yield (
+        "zeros",
+        "a response of 0 stays 0 and has a gradient",
+        tuple(
+            replace(case, inputs={**case.inputs, "x": np.where(np.abs(case.inputs["x"]) < 0.75, 0.0, case.inputs["x"])})
+            for case in (forward, backward)
+        ),
     )
     large = {**forward.inputs, "x": 2.0**40 * forward.inputs["x"]}
     yield "large", "large responses keep their digits", (replace(forward, inputs=large), replace(loud, inputs=large))
     yield "float32", "it is right in float32", tuple(replace(case, dtype="float32") for case in (forward, backward))
-    yield "half", "it is right in float16 and bfloat16", tuple(
-        replace(case, dtype=dtype) for dtype in ("float16", "bfloat16") for case in (forward, backward)
+    yield (
+        "half",
+        "it is right in float16 and bfloat16",
+        tuple(replace(case, dtype=dtype) for dtype in ("float16", "bfloat16") for case in (forward, backward)),
     )
-    yield "layouts", "it takes views: strided, transposed and read-only", tuple(
-        replace(case, layout=layout) for layout in LAYOUTS for case in (forward, backward)
+    yield (
+        "layouts",
+        "it takes views: strided, transposed and read-only",
+        tuple(replace(case, layout=layout) for layout in LAYOUTS for case in (forward, backward)),
     )
 
 
@@ -304,4 +387,6 @@ _LISTS: dict[str, Callable[[], Iterator[Row]]] = {
 def checks(component: Component) -> tuple[Check, ...]:
     """The fixed list of a component's checks, root causes before their consequences."""
     rows = _LISTS[component.name]()
-    return tuple(Check(f"normalization.{component.name}.{name}", says, tuple(cases), *rest) for name, says, cases, *rest in rows)
+    return tuple(
+        Check(f"normalization.{component.name}.{name}", says, tuple(cases), *rest) for name, says, cases, *rest in rows
+    )

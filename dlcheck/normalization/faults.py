@@ -61,9 +61,7 @@ def _moved(
         m = count(x)
         unbiased = found.variance * m / (m - 1) if running_variance == "unbiased" and m > 1 else found.variance
         spread = unbiased if estimate is None else estimate(x, statistics)
-        return Statistics(
-            mean(statistics.mean, found.mean, new), variance(statistics.variance, spread, new), batches
-        )
+        return Statistics(mean(statistics.mean, found.mean, new), variance(statistics.variance, spread, new), batches)
 
     return moved
 
@@ -100,9 +98,7 @@ _EPS_OUTSIDE = Formula(
     scale=lambda v, eps: 1 / (np.sqrt(v) + eps), slope=lambda v, eps: -0.5 / (np.sqrt(v) * (np.sqrt(v) + eps) ** 2)
 )
 _NO_EPS = Formula(scale=lambda v, eps: v**-0.5, slope=lambda v, eps: -0.5 * v**-1.5)
-_EPS_FIXED = Formula(
-    scale=lambda v, eps: (v + 1e-5) ** -0.5, slope=lambda v, eps: -0.5 * (v + 1e-5) ** -1.5
-)
+_EPS_FIXED = Formula(scale=lambda v, eps: (v + 1e-5) ** -0.5, slope=lambda v, eps: -0.5 * (v + 1e-5) ** -1.5)
 _BY_VARIANCE = Formula(scale=lambda v, eps: 1 / (v + eps), slope=lambda v, eps: -((v + eps) ** -2.0))
 _TIMES_DEVIATION = Formula(scale=lambda v, eps: (v + eps) ** 0.5, slope=lambda v, eps: 0.5 * (v + eps) ** -0.5)
 
@@ -131,7 +127,8 @@ _FORMULA = (
            "normalise by sum((x - mean)^2) / m; m / (m - 1) belongs to the running variance",
            layer(Formula(correction=_unbiased), Formula()), "github.com/pytorch/pytorch/issues/60528",
            "github.com/pytorch/pytorch/issues/3122"),
-    _fault("eps-outside-root", "eps is added to the standard deviation", "Channels of small variance are scaled wrongly.",
+    _fault("eps-outside-root", "eps is added to the standard deviation",
+           "Channels of small variance are scaled wrongly.",
            "divide by sqrt(var + eps)", layer(_EPS_OUTSIDE)),
     _fault("eps-left-out", "eps is left out", "A constant channel gives NaN.", "divide by sqrt(var + eps)",
            layer(_NO_EPS)),
@@ -244,7 +241,8 @@ _AVERAGES = (
     _fault("count-not-saved", "load_state_dict does not restore the count of batches", _RESUMED,
            "keep num_batches_tracked as a buffer",
            {"reload_statistics": lambda statistics: statistics and statistics._replace(batches=0)}),
-    _fault("momentum-fixed", "a momentum changed from outside is not seen", _NOT_OBEYED, "read self.momentum in forward",
+    _fault("momentum-fixed", "a momentum changed from outside is not seen", _NOT_OBEYED,
+           "read self.momentum in forward",
            {"outside_change": lambda settings, change: settings}),
     _fault("freeze-backup-overwritten", "freezing twice loses the momentum to come back to",
            "After unfreezing the statistics never move again.", "keep a momentum of 0 from being backed up",
@@ -266,7 +264,9 @@ def _running_backward(grad_output: Array, x: Array, *given: Any, statistics: Any
     kept = reference.batch_norm_backward(grad_output, x, *given, statistics=statistics, **settings)
     if statistics is None or not settings.get("training", True):
         return kept
-    return reference.batch_norm_backward(grad_output, x, *given, statistics=statistics, **{**settings, "training": False})
+    return reference.batch_norm_backward(
+        grad_output, x, *given, statistics=statistics, **{**settings, "training": False}
+    )
 
 
 _GRADIENTS = (

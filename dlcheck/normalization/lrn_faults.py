@@ -70,9 +70,7 @@ class Formula:
 
 
 def _layer(formula: Formula) -> Replaces:
-    def forward(
-        x: Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, **how: str
-    ) -> Array:
+    def forward(x: Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, **how: str) -> Array:
         return formula.forward(x, formula.matrix(x, size, alpha, how), beta, k)
 
     def backward(
@@ -139,9 +137,7 @@ def _batch_loop(x: Array, size: int, alpha: float, beta: float, k: float, how: d
 def _over_examples() -> Replaces:
     right = Formula()
 
-    def forward(
-        x: Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, **how: str
-    ) -> Array:
+    def forward(x: Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, **how: str) -> Array:
         return right.forward(x, _batch_loop(x, size, alpha, beta, k, how)[1], beta, k)
 
     def backward(
@@ -193,7 +189,8 @@ _FORMULA = (
            _changed(alpha=lambda alpha: 1.0)),
     _fault("power-before-constant", "k is added after the power", _OTHER_FUNCTION, "y = x (k + alpha / n sum)^-beta",
            {"local_response_norm": _power_of_sum, "local_response_norm_backward": _power_of_sum_backward}),
-    _fault("values-not-squared", "values are summed, not their squares", "Signs cancel; the power may be of a negative.",
+    _fault("values-not-squared", "values are summed, not their squares",
+           "Signs cancel; the power may be of a negative.",
            "sum x^2", _layer(Formula(energy=lambda x: x, slope=np.ones_like))),
     _fault("magnitudes-not-squares", "magnitudes are summed, not squares", _OTHER_FUNCTION, "sum x^2",
            _layer(Formula(energy=np.abs, slope=np.sign))),

@@ -150,7 +150,8 @@ def gradient(
 ) -> Replaces:
     """The right layer with a mistaken gradient of x, ``through(g, hat, scale, x, mean)``, g being the upstream one.
 
-    ``bar`` changes the gradients of the parameters, ``bar(found, grad, x)``; ``modes`` are those mistaken, True for training.
+    ``bar`` changes the gradients of the parameters, ``bar(found, grad, x)``; ``modes`` are those
+    mistaken, True for training.
     """
 
     def batch_norm_backward(

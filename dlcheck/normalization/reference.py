@@ -151,7 +151,9 @@ def normalized(
     *,
     eps: float = 1e-5,
 ) -> Values:
-    r"""Normalisation of each channel by a given mean and variance, $\gamma (x - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta$.
+    r"""Normalisation of each channel by a given mean and variance.
+
+    $y = \gamma (x - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta$
 
     Shapes: x and the result (N, C, ...); all others (C,).
     Raises: TypeError, ValueError if shapes do not fit.
@@ -175,7 +177,8 @@ def moved_statistics(
 ) -> Statistics:
     r"""Running statistics after one more batch.
 
-    $\hat\mu \leftarrow (1 - \rho) \hat\mu + \rho \mu$, $\hat\sigma^2 \leftarrow (1 - \rho) \hat\sigma^2 + \rho \frac{m}{m-1} \sigma^2$
+    $\hat\mu \leftarrow (1 - \rho) \hat\mu + \rho \mu$,
+    $\hat\sigma^2 \leftarrow (1 - \rho) \hat\sigma^2 + \rho \frac{m}{m-1} \sigma^2$
 
     Shapes: x (N, C, ...); the statistics (C,).
     Conventions: ``momentum`` is the weight $\rho$ of the new batch, or that of the old value; None gives every batch
@@ -188,10 +191,12 @@ def moved_statistics(
     if running_variance == "unbiased" and values > 1:
         variance = variance * values / (values - 1)
     new = 1 / batches if momentum is None else momentum if momentum_weighs == "new" else 1 - momentum
-    # 0 and 1 leave out one of the two, be it infinite
-    averaged = ((1 - new) * old + new * batch if 0 < new < 1 else (batch if new else old)
-                for old, batch in ((statistics.mean, mean), (statistics.variance, variance)))  # fmt: skip
-    return Statistics(*averaged, batches)
+    return Statistics(_averaged(statistics.mean, mean, new), _averaged(statistics.variance, variance, new), batches)
+
+
+def _averaged(old: np.ndarray, batch: np.ndarray, new: float) -> np.ndarray:
+    """The weighted average; weights of 0 and 1 leave out one of the two, be it infinite."""
+    return (1 - new) * old + new * batch if 0 < new < 1 else (batch if new else old)
 
 
 def batch_norm_backward(
@@ -206,9 +211,9 @@ def batch_norm_backward(
 ) -> Gradients:
     r"""Gradients of batch normalisation; in training the batch's mean and variance are functions of x.
 
-    $\bar x = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}} (\bar y - \overline{\bar y} - \hat x \, \overline{\bar y \hat x})$
-    with means over the batch, which vanish where the statistics are constants; $\bar\gamma = \sum \bar y \hat x$,
-    $\bar\beta = \sum \bar y$
+    $\bar x = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}
+    (\bar y - \overline{\bar y} - \hat x \, \overline{\bar y \hat x})$ with means over the batch, which vanish where the
+    statistics are constants; $\bar\gamma = \sum \bar y \hat x$, $\bar\beta = \sum \bar y$
 
     Shapes: as ``batch_norm``; grad_output as x.
     Raises: TypeError, ValueError if shapes do not fit.
@@ -247,7 +252,9 @@ def population_statistics(batches: Iterable[Batch]) -> Statistics:
 
 
 def averaged_statistics(batches: Iterable[Batch]) -> Statistics:
-    r"""Average of the batches' means and unbiased variances, $\mathrm{E}[\mu_b]$ and $\mathrm{E}[\frac{m}{m-1} \sigma_b^2]$.
+    r"""Average of the batches' means and unbiased variances.
+
+    $\mu = \mathrm{E}[\mu_b]$, $\sigma^2 = \mathrm{E}[\frac{m}{m-1} \sigma_b^2]$
 
     Shapes: every batch (N, C, ...) of equal size; the statistics (C,).
     Raises: ValueError without any batch.
@@ -273,7 +280,8 @@ def folded(
 ) -> tuple[np.ndarray, Channels]:
     r"""Weight and bias of the dense or convolution layer that does its own work and that of the evaluation behind it.
 
-    $W'_c = \frac{\gamma_c}{\sqrt{\sigma_c^2 + \epsilon}} W_c$, $b'_c = \frac{\gamma_c}{\sqrt{\sigma_c^2 + \epsilon}} (b_c - \mu_c) + \beta_c$
+    $W'_c = \frac{\gamma_c}{\sqrt{\sigma_c^2 + \epsilon}} W_c$,
+    $b'_c = \frac{\gamma_c}{\sqrt{\sigma_c^2 + \epsilon}} (b_c - \mu_c) + \beta_c$
 
     Shapes: layer_weight (C, ...), output channels first; all others (C,).
     Raises: TypeError, ValueError if shapes do not fit.
@@ -331,7 +339,8 @@ def local_response_norm(
 ) -> Values:
     r"""Local response normalisation across neighbouring channels.
 
-    $y_c = x_c \, s_c^{-\beta}$, $s_c = k + \frac{\alpha}{n} \sum_{j=c-\lfloor n/2 \rfloor}^{c+\lfloor (n-1)/2 \rfloor} x_j^2$
+    $y_c = x_c \, s_c^{-\beta}$,
+    $s_c = k + \frac{\alpha}{n} \sum_{j=c-\lfloor n/2 \rfloor}^{c+\lfloor (n-1)/2 \rfloor} x_j^2$
 
     Shapes: x and the result (N, C, ...), with at least one axis after the channels.
     Conventions: alpha is divided by the window's size n, or not; ``size`` is n, or the radius (n - 1) / 2; an even
@@ -359,7 +368,8 @@ def local_response_norm_backward(
 ) -> Gradients:
     r"""Gradient of local response normalisation.
 
-    $\bar x_i = \bar y_i s_i^{-\beta} - \frac{2 \alpha \beta}{n} x_i \sum_{c: i \in \mathrm{window}(c)} \bar y_c x_c s_c^{-\beta-1}$
+    $\bar x_i = \bar y_i s_i^{-\beta}
+    - \frac{2 \alpha \beta}{n} x_i \sum_{c: i \in \mathrm{window}(c)} \bar y_c x_c s_c^{-\beta-1}$
 
     Shapes: all (N, C, ...).
     Raises: TypeError, ValueError as ``local_response_norm``, or if grad_output has not the shape of x.

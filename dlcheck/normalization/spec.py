@@ -17,11 +17,15 @@ _ALEXNET = Source(
     "2012, section 3.3",
     "https://papers.nips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html",
 )
-_TORCH_BN = Source("PyTorch: BatchNorm1d", "", "https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html")
+_TORCH_BN = Source(
+    "PyTorch: BatchNorm1d", "", "https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html"
+)
 _TORCH_LRN = Source(
     "PyTorch: LocalResponseNorm", "", "https://docs.pytorch.org/docs/stable/generated/torch.nn.LocalResponseNorm.html"
 )
-_KERAS = Source("Keras: BatchNormalization", "", "https://keras.io/api/layers/normalization_layers/batch_normalization/")
+_KERAS = Source(
+    "Keras: BatchNormalization", "", "https://keras.io/api/layers/normalization_layers/batch_normalization/"
+)
 _FLAX = Source(
     "Flax: BatchNorm",
     "flax/linen/normalization.py",
@@ -184,7 +188,7 @@ def _session_roundings(case: Case) -> int:
 
 
 def _session_magnitude(case: Case) -> float:
-    """Code may scale an input before it takes off the mean; what inputs vary by accounts for that, unless they are exact."""
+    """Code may scale an input before it takes off the mean; conditioning accounts for it, but in exact cases."""
     largest = max(np.abs(step["x"]).max(initial=0.0) for step in case.inputs["steps"])
     return float(largest / np.sqrt(case.settings["eps"])) if case.exact else 0.0
 
@@ -202,7 +206,8 @@ COMPONENTS = (
     Component(
         name="batch_norm",
         form="batch_norm",
-        summary="Each channel brought to mean beta and standard deviation gamma: over the batch, or by running statistics.",
+        summary="Each channel brought to mean beta and standard deviation gamma: over the batch, or by running "
+        "statistics.",
         formula=r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta",
         model="torch.nn.BatchNorm1d and BatchNorm2d, torch.nn.functional.batch_norm",
         sources=(_IOFFE, Source("Notes 001", "section 4"), Source("Notes 003", "batch normalisation")),

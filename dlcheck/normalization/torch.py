@@ -1,7 +1,7 @@
 """Normalisation layers in PyTorch, for any device and floating-point dtype.
 
-For batch normalisation torch has kernels that read and write each element as often as it takes: they are used. For local
-response normalisation, which torch composes of a padded pooling over a further axis, the kernel is written here.
+For batch normalisation torch has kernels that read and write each element as often as it takes: they are used. For
+local response normalisation, which torch composes of a padded pooling over a further axis, the kernel is written here.
 """
 
 from collections.abc import Iterable
@@ -110,7 +110,8 @@ class BatchNorm(nn.Module):
 def folded(layer: nn.Linear | nn.Conv2d, norm: BatchNorm) -> tuple[Tensor, Tensor]:
     r"""Weight and bias of the layer that does a dense or convolution layer's work and that of the evaluation behind it.
 
-    $W'_c = \gamma_c W_c / \sqrt{\sigma_c^2 + \epsilon}$, $b'_c = \gamma_c (b_c - \mu_c) / \sqrt{\sigma_c^2 + \epsilon} + \beta_c$
+    $W'_c = \gamma_c W_c / \sqrt{\sigma_c^2 + \epsilon}$,
+    $b'_c = \gamma_c (b_c - \mu_c) / \sqrt{\sigma_c^2 + \epsilon} + \beta_c$
 
     Shapes: the layer's own.
     Raises: ValueError if the normalisation tracks no statistics.
@@ -201,7 +202,7 @@ class _LocalResponseNorm(torch.autograd.Function):
         return _in_blocks(block, x)
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         below, above, factor, beta, k = ctx.settings
 
         def block(x: Tensor, grad: Tensor) -> Tensor:
@@ -213,7 +214,7 @@ class _LocalResponseNorm(torch.autograd.Function):
             shared = _summed(each, each.clone(), above, below)
             return torch.addcmul(through, shared, x, value=-2 * factor * beta)
 
-        return (_in_blocks(block, *ctx.saved_tensors, grad_output), *(None,) * 5)
+        return (_in_blocks(block, *ctx.saved_tensors, *grad_outputs), *(None,) * 5)
 
 
 def _scale(x: Tensor, below: int, above: int, factor: float, k: float) -> Tensor:
@@ -224,7 +225,8 @@ def _scale(x: Tensor, below: int, above: int, factor: float, k: float) -> Tensor
 def local_response_norm(x: Values, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Values:
     r"""Local response normalisation across neighbouring channels.
 
-    $y_c = x_c \left(k + \frac{\alpha}{n} \sum_{j=c-\lfloor n/2 \rfloor}^{c+\lfloor (n-1)/2 \rfloor} x_j^2\right)^{-\beta}$
+    $y_c = x_c \, s_c^{-\beta}$,
+    $s_c = k + \frac{\alpha}{n} \sum_{j=c-\lfloor n/2 \rfloor}^{c+\lfloor (n-1)/2 \rfloor} x_j^2$
 
     Shapes: x and the result (N, C, ...), with at least one axis after the channels.
     Conventions: alpha is divided by the window's size n; an even window has its further channel below.

@@ -113,12 +113,12 @@ def fewer_parameters(implementation: Any) -> Judgement:
     return Judgement(
         evidence(
             *steps,
-            tied=f"{n} random maps with alternating labels: a linear layer on {channels * side**2} values learns them by heart, "
-            f"on the implementation's {channels} means it does not",
+            tied=f"a linear layer learns alternating labels of {n} random maps by heart from {channels * side**2} "
+            f"values, but not from the implementation's {channels} means",
         ),
         confirmed=proved(*steps) and memorised == (True, False),
-        conditions="The maps have more than one place, H W > 1. From C maps to K classes (C + 1) K parameters stay, in a "
-        "1 x 1 convolution before (Network in Network) or a linear layer behind (GoogLeNet); C K (H W - 1) go.",
+        conditions="The maps have more than one place, H W > 1. From C maps to K classes (C + 1) K parameters stay, in "
+        "a 1 x 1 convolution before (Network in Network) or a linear layer behind (GoogLeNet); C K (H W - 1) go.",
         counterexample=Counterexample(
             "maps of a single place are their own means, and both heads have as many parameters",
             {"H": 1, "W": 1, "C": channels, "K": classes},

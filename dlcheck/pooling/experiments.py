@@ -87,8 +87,8 @@ def overlapping_loses_less(implementation: Any) -> Judgement:
             f"at most {_bits(large):.3f} bits of a window of 3",
             confirmed=_bits(large) < _bits(small),
         ),
-        explanation="AlexNet compares at the same stride (3, 2 against 2, 2), where its error rates fell by 0.4 and 0.3 "
-        "points; that is no measure of information, and digits are rebuilt worse from it: "
+        explanation="AlexNet compares at the same stride (3, 2 against 2, 2), where its error rates fell by 0.4 and "
+        "0.3 points; that is no measure of information, and digits are rebuilt worse from it: "
         f"{compared['window 3, stride 2 against window 2, stride 2']}. Mean pooling behaves otherwise, as larger "
         "windows reach pixels that neighbours hold too, and sums can be told apart.",
         figures=(Figure("Digits rebuilt from max pooling", "", "explained variance", means, "bar"),),

@@ -14,7 +14,7 @@ _K, _LOG = sp.symbols("k L", positive=True)
 
 
 def norm_never_increases() -> tuple[Proof, ...]:
-    """d log N / dk = -H / k^2 for N = (sum x_i^k)^(1/k) and the entropy H of p_i = x_i^k / sum x_j^k, never negative."""
+    """d log N / dk = -H / k^2 for N = (sum x_i^k)^(1/k) and the entropy H >= 0 of p_i = x_i^k / sum x_j^k."""
     right, wrong = [], []
     for n in SIZES:
         s, logs = sp.symbols(f"s:{n}", positive=True), sp.symbols(f"l:{n}", real=True)

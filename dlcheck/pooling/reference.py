@@ -8,6 +8,7 @@ returns new arrays.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -71,8 +72,11 @@ class Windows:
     output: tuple[int, int]
 
     def padded(self, x: np.ndarray, value: float) -> np.ndarray:
-        """The input with a value on both sides, and on as far as the last windows reach."""
-        wide = np.full((*x.shape[:-2], *map(self._extent, (0, 1))), value)
+        """The input with a value on both sides, as far as the last windows reach; itself where none is needed."""
+        extent = self._extent(0), self._extent(1)
+        if extent == self.input:
+            return x
+        wide = np.full((*x.shape[:-2], *extent), value)
         self.inner(wide)[...] = x
         return wide
 
@@ -309,35 +313,6 @@ def avg_pool2d_backward(
     return {"x": where.spread([part] * math.prod(where.kernel))}
 
 
-def global_avg_pool2d(x: Images, *, keepdims: bool = False) -> Float[np.ndarray, "..."]:
-    r"""Mean of each channel of each image.
-
-    $y_{nc} = \frac{1}{HW} \sum_{hw} x_{nchw}$
-
-    Shapes: x (N, C, H, W) or (C, H, W); the result (N, C) or (C,).
-    Conventions: ``keepdims``, whether the averaged axes are dropped or stay with length 1.
-    Raises: TypeError if x is not real, ValueError if it has not such a shape.
-    Source: Lin, Chen, Yan, Network In Network (2013), section 3.2; notes 003.
-    """
-    return _images(x).mean(axis=(-2, -1), keepdims=bool(_choice("keepdims", keepdims, (False, True))))
-
-
-def global_avg_pool2d_backward(grad_output: Float[np.ndarray, "..."], x: Images) -> dict[str, Images]:
-    r"""Gradient of global average pooling.
-
-    $\bar x_{nchw} = \bar y_{nc} / (HW)$
-
-    Shapes: grad_output (N, C) or (N, C, 1, 1); the result as x.
-    Raises: TypeError, ValueError as global_avg_pool2d, and if grad_output has not one number for each mean.
-    Source: the chain rule on Lin, Chen, Yan (2013), section 3.2.
-    """
-    x = _images(x)
-    grad, kept = _real("grad_output", grad_output), (*x.shape[:-2], 1, 1)
-    if grad.shape not in (x.shape[:-2], kept):
-        raise ValueError(f"grad_output must have shape {x.shape[:-2]} or {kept}, not {grad.shape}")
-    return {"x": np.broadcast_to(grad.reshape(kept) / math.prod(x.shape[-2:]), x.shape).copy()}
-
-
 # --- L_k pooling -----------------------------------------------------------------------------------------------------
 
 
@@ -357,9 +332,10 @@ def _rescaling(where: Windows, overhang: Overhang) -> Any:
 def _scaled(padded: np.ndarray, where: Windows, power: Power) -> tuple[list[np.ndarray], np.ndarray]:
     """The taps over the largest magnitude of their window, so that no power overflows, and that magnitude."""
     _choice("power", power, ("signed", "magnitude"))
-    largest = np.max([np.abs(tap) for tap in where.taps(padded)], axis=0)
-    scale = np.where(np.isfinite(largest) & (largest > 0), largest, 1.0)
-    return [(tap if power == "signed" else np.abs(tap)) / scale for tap in where.taps(padded)], scale
+    magnitudes = np.abs(padded)
+    maxima = reduce(np.maximum, where.taps(magnitudes))
+    scale = np.where(np.isfinite(maxima) & (maxima > 0), maxima, 1.0)
+    return [tap / scale for tap in where.taps(padded if power == "signed" else magnitudes)], scale
 
 
 def lp_pool2d(
@@ -430,3 +406,35 @@ def _slope(ratio: np.ndarray, k: float, power: Power) -> np.ndarray:
     """The derivative of a norm by one of its numbers, from the number over the norm."""
     with np.errstate(invalid="ignore"):
         return ratio ** (k - 1) if power == "signed" else np.sign(ratio) * np.abs(ratio) ** (k - 1)
+
+
+# --- global average pooling -------------------------------------------------------------------------------------------
+
+
+def global_avg_pool2d(x: Images, *, keepdims: bool = False) -> Float[np.ndarray, "..."]:
+    r"""Mean of each channel of each image.
+
+    $y_{nc} = \frac{1}{HW} \sum_{hw} x_{nchw}$
+
+    Shapes: x (N, C, H, W) or (C, H, W); the result (N, C) or (C,).
+    Conventions: ``keepdims``, whether the averaged axes are dropped or stay with length 1.
+    Raises: TypeError if x is not real, ValueError if it has not such a shape.
+    Source: Lin, Chen, Yan, Network In Network (2013), section 3.2; notes 003.
+    """
+    return _images(x).mean(axis=(-2, -1), keepdims=bool(_choice("keepdims", keepdims, (False, True))))
+
+
+def global_avg_pool2d_backward(grad_output: Float[np.ndarray, "..."], x: Images) -> dict[str, Images]:
+    r"""Gradient of global average pooling.
+
+    $\bar x_{nchw} = \bar y_{nc} / (HW)$
+
+    Shapes: grad_output (N, C) or (N, C, 1, 1); the result as x.
+    Raises: TypeError, ValueError as global_avg_pool2d, and if grad_output has not one number for each mean.
+    Source: the chain rule on Lin, Chen, Yan (2013), section 3.2.
+    """
+    x = _images(x)
+    grad, kept = _real("grad_output", grad_output), (*x.shape[:-2], 1, 1)
+    if grad.shape not in (x.shape[:-2], kept):
+        raise ValueError(f"grad_output must have shape {x.shape[:-2]} or {kept}, not {grad.shape}")
+    return {"x": np.broadcast_to(grad.reshape(kept) / math.prod(x.shape[-2:]), x.shape).copy()}

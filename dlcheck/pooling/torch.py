@@ -296,16 +296,6 @@ def _to_all(grad: Tensor, line: Line, axis: int) -> Tensor:
     return spread
 
 
-def global_avg_pool2d(x: Images) -> Float[Tensor, "*N C"]:
-    r"""Mean of each channel of each image, $\frac{1}{HW} \sum_{hw} x_{nchw}$.
-
-    Shapes: x (N, C, H, W) or (C, H, W); the result (N, C) or (C,).
-    Raises: TypeError if x is no floating-point tensor, ValueError if it has not such a shape.
-    Source: Lin, Chen, Yan, Network In Network (2013), section 3.2; notes 003.
-    """
-    return _images(x).mean((HEIGHT, WIDTH))
-
-
 # --- L_k pooling -----------------------------------------------------------------------------------------------------
 
 
@@ -389,3 +379,16 @@ def _factored(x: Tensor, k: float, grid: Grid) -> Tensor:
     # the root's slope at zero is infinite: by definition it is zero there
     positive = torch.where(total == 0, 1.0, total)
     return torch.where(total == 0, 0.0, scale * positive ** (1 / k))
+
+
+# --- global average pooling -------------------------------------------------------------------------------------------
+
+
+def global_avg_pool2d(x: Images) -> Float[Tensor, "*N C"]:
+    r"""Mean of each channel of each image, $\frac{1}{HW} \sum_{hw} x_{nchw}$.
+
+    Shapes: x (N, C, H, W) or (C, H, W); the result (N, C) or (C,).
+    Raises: TypeError if x is no floating-point tensor, ValueError if it has not such a shape.
+    Source: Lin, Chen, Yan, Network In Network (2013), section 3.2; notes 003.
+    """
+    return _images(x).mean((HEIGHT, WIDTH))

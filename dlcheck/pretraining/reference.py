@@ -147,7 +147,12 @@ def rbm_free_energy(v: Visible, weight: Weight, visible_bias: VisibleBias, hidde
     """
     machine = _machine(weight, visible_bias, hidden_bias)
     v = _real("v", v, (None, machine.weight.shape[1]))
-    return -v @ machine.visible_bias - np.logaddexp(0, v @ machine.weight.T + machine.hidden_bias).sum(1)
+    return -v @ machine.visible_bias - _softplus(v @ machine.weight.T + machine.hidden_bias).sum(1)
+
+
+def _softplus(z: Array) -> Array:
+    """log(1 + e^z), with an exponential that cannot overflow."""
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
 
 
 def rbm_free_energy_backward(

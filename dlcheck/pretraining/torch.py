@@ -100,9 +100,9 @@ def rbm_free_energy(v: Visible, weight: Weight, visible_bias: VisibleBias, hidde
 
 
 def _free_energy(v: Tensor, machine: Machine) -> Tensor:
-    # logaddexp, as softplus is taken for linear from 20 on
-    z = F.linear(v, machine.weight, machine.hidden_bias)
-    return -v @ machine.visible_bias - torch.logaddexp(z, torch.zeros_like(z)).sum(1)
+    # the default threshold, from which on softplus is taken for linear, would cost half of float64's digits
+    inputs = F.linear(v, machine.weight, machine.hidden_bias)
+    return -v @ machine.visible_bias - F.softplus(inputs, threshold=64).sum(1)
 
 
 def states(units: int, like: Tensor) -> Float[Tensor, "S U"]:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from dlcheck.evidence import experiment
 
 A, B = 0, 1
-HIDDEN, PLACES, LONGEST, STEPS, RATE = 8, 10, 6, 500, 0.05
+HIDDEN, PLACES, LONGEST, STEPS, RATE = 8, 10, 6, 300, 0.07
 """Units, places of the stack, the longest n of the training strings, steps of Adam, and their rate."""
 NETWORKS: Mapping[str, tuple[str, ...]] = {"stack": ("R",), "stack and state": (), "state": ("P",)}
 """By what each network hears of the past, with the weights that are therefore kept at zero."""

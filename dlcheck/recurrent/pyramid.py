@@ -27,9 +27,9 @@ def joined(x: Sequence, order: Order) -> Joined:
 def joined_back(grad: Joined, order: Order, steps: int) -> Sequence:
     """From the gradient of the joined steps to that of x."""
     batch, _, width = grad.shape
-    back = np.zeros((batch, steps + 1, width // 2))
-    np.add.at(back, (slice(None), order), grad.reshape(batch, *order.shape, width // 2))
-    return back[:, :-1]
+    back = np.zeros((steps + 1, batch, width // 2))
+    np.add.at(back, order, np.moveaxis(grad.reshape(batch, *order.shape, width // 2), 0, 2))
+    return back[:-1].swapaxes(0, 1)
 
 
 def padded(x: Sequence, factor: int) -> Sequence:

@@ -387,7 +387,7 @@ def gated(
 # --- pyramidal ---
 
 
-def _levels(parameters: Parameters) -> list[Parameters]:
+def _levels(parameters: Parameters) -> list[Arrays]:
     """The parameters of each layer by the LSTM's own names."""
     count = sum(name.endswith(".weight_ih_l0") for name in parameters)
     prefixes = [f"layers.{level}." for level in range(count)]

@@ -331,6 +331,12 @@ class StackRNN(torch.nn.Module):
     Source: Joulin, Mikolov 2015, "Inferring algorithmic patterns with stack-augmented recurrent nets", section 3.2.
     """
 
+    U: Tensor
+    R: Tensor
+    P: Tensor
+    A: Tensor
+    D: Tensor
+
     def __init__(
         self,
         input_size: int,

@@ -43,29 +43,27 @@ def _draws(backward: bool = False, x: Array = IMAGES, draws: int = 150, **settin
     return Case("draws_backward" if backward else "draws", inputs, settings)
 
 
-def _still(x: Array = IMAGES[0], **settings: Any) -> tuple[Case, Case]:
-    """Forward and backward where nothing is left to chance."""
-    grad = UPSTREAM[0] if x.shape == UPSTREAM[0].shape else np.full(x.shape, -0.75)
-    forward = Case("forward", {"input": x}, settings)
-    return forward, replace(forward, run="backward", inputs={"input": x, "grad_output": grad})
+def _still(x: Array = IMAGES[0], **settings: Any) -> Case:
+    """A case in which nothing is left to chance."""
+    return Case("forward", {"input": x}, settings)
 
 
 def _dropout(component: Component) -> Rows:
     says = "each element is dropped with probability 1/2, and the kept ones are scaled"
     yield "law", says, (_draws(x=PAIR), _draws(draws=250), _draws(x=STRIPS, draws=300))
     yield "rate", "elements are dropped with the probability p", (_draws(p=0.25),)
+    says = "the gradient passes through what this draw has kept, scaled alike"
+    yield "gradient", says, (_draws(backward=True, p=0.25),)
     # as draws, so that code which goes on dropping there can be told by its law
     outside = [_draws(backward, draws=60, training=False, p=p) for p in (0.5, 0.25) for backward in (False, True)]
     yield "evaluation", "outside training nothing is dropped", outside
-    yield "nothing_dropped", "with p = 0 everything is kept", _still(p=0.0)
-    yield "all_dropped", "with p = 1 everything is zero, and nothing NaN", _still(p=1.0)
-    says = "the gradient passes through what this draw has kept, scaled alike"
-    yield "gradient", says, (_draws(backward=True, p=0.25),)
+    yield "nothing_dropped", "with p = 0 everything is kept", (_still(p=0.0),)
+    yield "all_dropped", "with p = 1 everything is zero, and nothing NaN", (_still(p=1.0),)
     yield "float32", "it is right in float32", (replace(_draws(x=PAIR, p=0.25), dtype="float32"),)
-    yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, *_still(p=0.0))
-    shaped = *_still(np.zeros((0, 3)), p=0.0), _draws(x=PAIR[:1], draws=60)
+    yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, _still(p=0.0))
+    shaped = _still(np.zeros((0, 3)), p=0.0), _draws(x=PAIR[:1], draws=60)
     yield "shapes", "it takes any shape, empty ones too", shaped
-    views = _in_layouts(*_still(p=0.0))
+    views = _in_layouts(_still(p=0.0))
     yield "layouts", "it takes views: strided, transposed and read-only", views
 
 

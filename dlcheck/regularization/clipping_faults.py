@@ -25,15 +25,9 @@ def _all(grads: Grads) -> Array:
     return np.concatenate([[], *(np.ravel(grad) for grad in grads if grad is not None)])
 
 
-def _factor(total: float, limit: float, epsilon: float) -> float:
-    if np.isnan(total):
-        return np.nan
-    return 1.0 if total + epsilon <= limit else limit / (total + epsilon)
-
-
 def _scaled(
     norm: Callable[[Grads, float], float] = lambda grads, p: _norm_of(_all(grads), p),
-    factor: Callable[[float, float, float], float] = _factor,
+    factor: Callable[[float, float, float], float] | None = None,
     returned: Callable[[float, float], float] = lambda total, factor: total,
     applied: Callable[[int, Array, float], Array] = lambda index, grad, factor: grad * factor,
 ) -> dict[str, Any]:
@@ -45,7 +39,10 @@ def _scaled(
         total = norm(grads, norm_type)
         if error_if_nonfinite and not np.isfinite(total):
             raise ValueError("the norm is not finite")
-        scale = factor(total, max_norm, given.get("epsilon", 1e-6))
+        conventions = {name: given[name] for name in ("epsilon", "nonfinite") if name in given}
+        scale = reference.clipping_factor(total, max_norm, **conventions)
+        if factor is not None and np.isfinite(total):
+            scale = factor(total, max_norm, given.get("epsilon", 1e-6))
         after = [None if grad is None else applied(index, grad, scale) for index, grad in enumerate(grads)]
         return after, returned(total, scale)
 
@@ -95,8 +92,8 @@ NORM = (
     _norm(
         "clip-norm-zero-gradient-nan", "gradients of zeros are divided by their norm", "Weights become NaN.",
         "scale only where the norm is above max_norm",
-        _scaled(applied=lambda index, grad, factor: grad * factor, factor=lambda total, limit, epsilon: (
-            np.nan if total == 0 else _factor(total, limit, epsilon))),
+        _scaled(factor=lambda total, limit, epsilon: (
+            np.nan if total == 0 else reference.clipping_factor(total, limit, epsilon))),
         "https://github.com/PaddlePaddle/Paddle/pull/30777", "https://github.com/google-deepmind/optax/issues/1752",
     ),
     _norm(

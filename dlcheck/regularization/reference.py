@@ -17,6 +17,7 @@ Gradients = dict[str, np.ndarray]
 Grads = Sequence[np.ndarray | None]
 Scaling = Literal["inverted", "original"]
 Parameter = Literal["drop", "keep"]
+Nonfinite = Literal["scaled", "nan", "kept"]
 
 
 def _real(name: str, value: Any) -> np.ndarray:
@@ -228,14 +229,15 @@ def clip_grad_norm(
     error_if_nonfinite: bool = False,
     *,
     epsilon: float = 1e-6,
-    nonfinite: Literal["scaled", "nan"] = "scaled",
+    nonfinite: Nonfinite = "scaled",
 ) -> tuple[list[np.ndarray | None], float]:
     r"""Scales all gradients by one factor so that their common norm is at most c; returns them and the norm before.
 
     $g \leftarrow g \min(1, c / (\|g\| + \epsilon))$, the norm of all elements of all gradients
 
     Shapes: gradients of any shapes, or None for a parameter without one, which stays None.
-    Conventions: ``epsilon``; ``nonfinite``, whether an infinite norm makes 0 of finite elements or NaN of all.
+    Conventions: ``epsilon``; ``nonfinite``, whether an infinite norm makes 0 of finite elements ("scaled") or NaN
+    ("nan"), or makes 0 of them while a norm of NaN leaves them ("kept").
     Raises: TypeError if a gradient is not real, ValueError for a negative max_norm, a norm_type <= 0, or where the norm
     is not finite and error_if_nonfinite is set.
     Source: Pascanu, Mikolov, Bengio, On the Difficulty of Training Recurrent Neural Networks (2013), algorithm 1.
@@ -247,13 +249,21 @@ def clip_grad_norm(
     total = _norm(np.concatenate([[], *(grad.ravel() for grad in arrays if grad is not None)]), norm_type)
     if error_if_nonfinite and not np.isfinite(total):
         raise ValueError(f"the norm of the gradients must be finite, not {total}")
-    factor = _clipping_factor(total, limit, epsilon, nonfinite)
+    factor = clipping_factor(total, limit, epsilon, nonfinite)
     return [None if grad is None else grad * factor for grad in arrays], total
 
 
-def _clipping_factor(total: float, limit: float, epsilon: float, nonfinite: str) -> float:
-    _choice("nonfinite", nonfinite, ("scaled", "nan"))
-    if np.isnan(total) or (nonfinite == "nan" and np.isinf(total)):
+def clipping_factor(total: float, limit: float, epsilon: float = 1e-6, nonfinite: Nonfinite = "scaled") -> float:
+    r"""What gradients of a norm are multiplied by: $\min(1, c / (\|g\| + \epsilon))$.
+
+    Conventions: as clip_grad_norm.
+    Raises: ValueError for an unknown convention.
+    Source: Pascanu, Mikolov, Bengio (2013), algorithm 1.
+    """
+    _choice("nonfinite", nonfinite, ("scaled", "nan", "kept"))
+    if np.isnan(total):
+        return 1.0 if nonfinite == "kept" else np.nan
+    if nonfinite == "nan" and np.isinf(total):
         return np.nan
     return 1.0 if total + epsilon <= limit else limit / (total + epsilon)
 

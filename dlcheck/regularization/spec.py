@@ -103,10 +103,11 @@ EPSILON = Convention(
 )
 NONFINITE = Convention(
     "nonfinite",
-    "what an infinite norm leaves of finite elements",
+    "what a norm that is not finite leaves of finite elements",
     (
-        Option("scaled", "0, and NaN of infinite ones", {"nonfinite": "scaled"}, ("PyTorch", "tf.clip_by_norm")),
-        Option("nan", "NaN, as of infinite ones", {"nonfinite": "nan"}, ("tf.clip_by_global_norm",)),
+        Option("scaled", "0 where infinite, else NaN", {"nonfinite": "scaled"}, ("PyTorch", "tf.clip_by_norm")),
+        Option("nan", "NaN", {"nonfinite": "nan"}, ("tf.clip_by_global_norm",)),
+        Option("kept", "0 where infinite, else all of them", {"nonfinite": "kept"}, ("code written if norm > limit",)),
     ),
     (TORCH, TENSORFLOW),
 )

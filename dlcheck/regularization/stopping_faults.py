@@ -113,7 +113,7 @@ STOPPING = (
         "early-stop-min-delta-only-forgives", "only worsening by min_delta counts as bad", TOO_LATE,
         "value < best - min_delta",
         _rule(good=lambda value, best, **_: value < best,
-              bad=lambda bad, good, value, best, delta, **_: 0 if good else bad + (not value <= best + delta)),
+              bad=lambda bad, good, value, best, delta, **_: 0 if good else bad + (value > best + delta)),
     ),
     _fault(
         "early-stop-min-delta-relative", "min_delta is a share of the best value", "Its meaning changes with the loss.",

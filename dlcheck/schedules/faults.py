@@ -294,7 +294,7 @@ _TABLE = (
             lambda c: formula(c, lambda m, t, s: m if t < s.warmup_steps else s.initial + 0 * m)),
     faults("momentum_schedule", "final-fixed", "momentum is raised to 0.9 whatever the optimizer's own is", NOT_OBEYED,
             "keep the momentum of each group",
-            lambda c: formula(c, lambda m, t, s: s.initial if t < s.warmup_steps else 0.9)),
+            lambda c: formula(c, lambda m, t, s: np.full_like(m, s.initial if t < s.warmup_steps else 0.9))),
     faults("momentum_schedule", "factor", "initial multiplies the optimizer's own momentum", TOO_LOW,
             "momentum = initial", lambda c: formula(c, lambda m, t, s: m * (s.initial if t < s.warmup_steps else 1.0))),
     faults("momentum_schedule", "momentary", "momentum is raised for one step only", TOO_LOW, "t >= warmup_steps",

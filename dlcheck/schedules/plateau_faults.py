@@ -181,7 +181,7 @@ PLATEAU = (
             lambda c: unless_given(c, patience=5)),
     faults("reduce_on_plateau", "first-group-only", "only the first group is reduced", UNEVEN,
             "for group in optimizer.param_groups: ...",
-            lambda c: plateau(reduced=lambda lr, s: np.append(_reduced(lr, s)[:1], lr[1:]))),
+            lambda c: plateau(reduced=lambda lr, s: np.where(np.arange(np.size(lr)) == 0, _reduced(lr, s), lr))),
     faults("reduce_on_plateau", "state-not-loaded", "load_state_dict does not restore what was seen", RESUMED,
             "save and load the best metric and the counts", lambda c: {"loaded_state": lambda state: None}),
     faults("reduce_on_plateau", "best-not-loaded", "load_state_dict does not restore the best metric", RESUMED,

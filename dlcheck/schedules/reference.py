@@ -153,7 +153,7 @@ def momentum_schedule(
     _require_at_least(1, warmup_steps=warmup_steps)
     _require_fraction(initial=initial)
     share = min(step, warmup_steps) / warmup_steps
-    return initial + (momentum - initial) * (share if rise == "linear" else share // 1)
+    return (momentum - initial) * (share if rise == "linear" else share // 1) + initial
 
 
 def continued(schedule: Callable[[Array, int], Array], lr: Array, current: Array, step: int) -> Array:

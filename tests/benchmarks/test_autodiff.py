@@ -56,7 +56,11 @@ def test_forward_and_backward(benchmark, name, code, device):
         pytest.skip("float64 is timed on the CPU")
     values = np.random.default_rng(0).uniform(-0.1, 0.1, shape)
     double = code in ("reference", "torch float64")
-    x = values if code == "reference" else torch.tensor(values, dtype=torch.float64 if double else torch.float32).to(device)
+    x = (
+        values
+        if code == "reference"
+        else torch.tensor(values, dtype=torch.float64 if double else torch.float32).to(device)
+    )
 
     def run():
         CODES[code](function, x)

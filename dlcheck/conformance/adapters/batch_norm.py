@@ -200,7 +200,7 @@ class _NumpyObject(_Object):
 
 
 class _Function(_Base):
-    """A function ``(input, running_mean, running_var, weight, bias, training, momentum, eps)`` that moves the statistics.
+    """A function ``(input, running_mean, running_var, weight, bias, training, momentum, eps)`` that moves statistics.
 
     Its statistics are arrays of the caller, changed in place, or for NumPy functions returned after the output.
     """

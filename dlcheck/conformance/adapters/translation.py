@@ -1,4 +1,4 @@
-"""From the records of a call to the graph of a network: known operations by name, others by what they are seen to do."""
+"""From the records of a call to the graph of a network: operations by name, others by what they are seen to do."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +12,8 @@ from dlcheck.conformance.adapters.tracing import Record, Ref, Trace
 from dlcheck.models.structure import Graph
 
 _TRANSPARENT = frozenset(
-    ("view", "_unsafe_view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone", "alias",
-     "detach", "_to_copy", "contiguous", "expand", "lift_fresh", "_reshape_alias", "view_as", "numpy_T")
+    ("view", "_unsafe_view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone",
+     "alias", "detach", "_to_copy", "contiguous", "expand", "lift_fresh", "_reshape_alias", "view_as")
 )  # fmt: skip
 _PREPARING = _TRANSPARENT | {"mul", "div", "sub", "add", "select", "cat", "stack", "rsub"}
 """What colours are brought to a mean and a deviation with, before the first layer."""
@@ -29,7 +29,11 @@ class _Region:
 
 
 class Translator:
-    """Turns a trace into a graph; ``held`` is how many parameters the convolutions' masks leave out."""
+    """Turns a trace into a graph.
+
+    ``masked`` counts the weights that masks leave out, ``derived_weights`` says whether a kernel is no parameter itself
+    (and so may be masked, which shapes alone do not show).
+    """
 
     def __init__(self, trace: Trace):
         self.records = trace.records
@@ -58,7 +62,9 @@ class Translator:
         return value if isinstance(value, int) else _Region(value.node, number)
 
     def _region(self, number: int, record: Record) -> int | _Region:
-        nodes = {value if isinstance(value, int) else value.node for value in map(self.values.__getitem__, record.sources)}
+        nodes = {
+            value if isinstance(value, int) else value.node for value in map(self.values.__getitem__, record.sources)
+        }
         if len(nodes) == 1:
             return _Region(nodes.pop(), number)
         inputs = [self._node(source) for source in record.sources]
@@ -107,9 +113,7 @@ class Translator:
         if region.node == 0 and prepares and self.records[region.record].shape == self.records[0].shape:
             return "identity", ()
         unknown = "+".join(sorted({self.records[number].name for number in chain}))
-        start = next(
-            (s for number in chain for s in self.records[number].sources if s not in chain), region.record
-        )
+        start = next((s for number in chain for s in self.records[number].sources if s not in chain), region.record)
         shape = self.records[start].shape
         probe = ((torch.arange(math.prod(shape), dtype=torch.float32) * 0.37) % 6 - 3).reshape(shape)
         try:

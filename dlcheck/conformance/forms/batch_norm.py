@@ -1,8 +1,9 @@
 """Layers with running statistics: the reference has a pure step that returns the output and the new statistics.
 
-A case is a session: ``inputs`` holds "steps", each {"x": array, "mode": "train" | "eval"} and where wanted "grad_output",
-"set" (settings changed from outside before the step), "call" ("freeze" or "unfreeze", in a tuple) and "reload" (the layer
-is saved, and loaded into a fresh one). "weight", "bias", "running_mean" and "running_var" are where the layer starts.
+A case is a session: ``inputs`` holds "steps", each {"x": array, "mode": "train" | "eval"} and where wanted
+"grad_output", "set" (settings changed from outside before the step), "call" ("freeze" or "unfreeze", in a tuple) and
+"reload" (the layer is saved, and loaded into a fresh one). "weight", "bias", "running_mean" and "running_var" are where
+the layer starts.
 """
 
 from collections.abc import Iterator, Mapping

@@ -103,7 +103,7 @@ def _text(name: str, places: list[Any], names: list[str]) -> str:
 def snippet(component: Component, case: Case) -> list[str]:
     """The function, and the target on it."""
     given = [tensor(value, case) for value in case.inputs["x"]]
-    lines = source(case.inputs["program"], len(given)) + [f"x = [{', '.join(given)}]"]
+    lines = [*source(case.inputs["program"], len(given)), f"x = [{', '.join(given)}]"]
     if case.run == "jacobian":
         return [*lines, "print(target(function, argnums=tuple(range(len(x))))(*x))"]
     lines += ["output, pullback = target(function, *x)", "print(output)"]
