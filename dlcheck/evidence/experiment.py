@@ -244,18 +244,19 @@ def train(
     rates: Sequence[float],
     steps: int,
     direction: Direction = plain,
-    batch: int = 64,
+    batch: int | None = 64,
     marks: Sequence[int] = (),
 ) -> Curves:
     """Train for every learning rate and seed at once, the runs batched in one leading axis, in float32.
 
-    A seed fixes split, initial weights and mini-batches, whatever is compared; the batches are drawn with replacement.
-    ``marks`` are the steps at which loss and score are taken, by default growing geometrically from 0 to the last.
+    A seed fixes split, initial weights and mini-batches, whatever is compared; the batches are drawn with replacement,
+    but for ``batch=None``, which takes the whole training part in every step. ``marks`` are the steps at which loss and
+    score are taken, by default growing geometrically from 0 to the last.
     """
     runs, count = len(rates) * len(seeds), len(seeds)
     of = torch.arange(count).repeat(len(rates))  # the seed of each run
     x, y = data.train
-    picks = torch.stack([torch.randint(x.shape[1], (steps, batch), generator=generator(s, "batches")) for s in seeds])
+    picks = torch.stack([_picked(x.shape[1], steps, batch, generator(s, "batches")) for s in seeds])
     weights = [w[of].requires_grad_() for w in network.weights(x.shape[2], data.outputs, seeds)]
     rate = torch.tensor(rates).repeat_interleave(count).view(runs, 1, 1)
     states: list[dict[str, Any]] = [{} for _ in weights]
@@ -271,6 +272,12 @@ def train(
                 _descend(weights, torch.autograd.grad(loss.sum(), weights), states, rate, direction)
     loss, score = np.moveaxis(np.array(reached), 0, -1)
     return Curves(np.asarray(marks, np.float64), tuple(rates), loss, score)
+
+
+def _picked(examples: int, steps: int, batch: int | None, stream: torch.Generator) -> Tensor:
+    if batch is None:
+        return torch.arange(examples).expand(steps, examples)
+    return torch.randint(examples, (steps, batch), generator=stream)
 
 
 @torch.no_grad()

@@ -12,6 +12,10 @@ from dlcheck.component import Source
 from dlcheck.evidence import numerics, symbolic
 from dlcheck.judgement import Counterexample, Figure, Judgement, claim
 from dlcheck.optimizers import proofs, rules
+from dlcheck.optimizers.batches import sgd_batch_faster_and_better as sgd_batch_faster_and_better
+from dlcheck.optimizers.batches import sgd_redundant_data as sgd_redundant_data
+from dlcheck.optimizers.batches import sgd_unbiased as sgd_unbiased
+from dlcheck.optimizers.batches import sgd_unstable as sgd_unstable
 from dlcheck.optimizers.rules import Array
 
 SUTSKEVER = Source(
