@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, ndtri
 
 from dlcheck.activations import probes, proofs
+from dlcheck.activations.vanishing import gradient_vanishes_exponentially as gradient_vanishes_exponentially
 from dlcheck.component import Case, Source
 from dlcheck.evidence import numerics, seeds, statistics
 from dlcheck.evidence.symbolic import evidence, proved

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from dlcheck.activations.vanishing import gradient_causes as gradient_causes
 from dlcheck.component import Source
 from dlcheck.evidence import experiment, seeds
 from dlcheck.evidence.experiment import Activation, Curves, Data, Median, Network, Paired, glorot, he
