@@ -80,9 +80,12 @@ def by_difference(loss, arrays):
     found = {}
     for name, value in arrays.items():
         direction = np.random.default_rng(len(found)).normal(size=value.shape)
-        found[name] = direction, difference(
-            np.vectorize(lambda step, n=name, v=value, d=direction: loss({**arrays, n: v + step * d})), np.zeros(1)
-        )[0]
+        found[name] = (
+            direction,
+            difference(
+                np.vectorize(lambda step, n=name, v=value, d=direction: loss({**arrays, n: v + step * d})), np.zeros(1)
+            )[0],
+        )
     return found
 
 

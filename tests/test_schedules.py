@@ -1,5 +1,6 @@
 """The schedules: by hand, against torch's own, chained and resumed, and what both versions refuse."""
 
+import ast
 import copy
 import math
 import re
@@ -11,9 +12,10 @@ import torch
 from torch.optim import lr_scheduler
 
 from dlcheck.component import Case
+from dlcheck.conformance.snippets import snippet
 from dlcheck.conformance.targets import adapt
 from dlcheck.evidence.numerics import unit_roundoff
-from dlcheck.registry import components
+from dlcheck.registry import checks, components
 from dlcheck.schedules import reference
 from dlcheck.schedules import torch as ours
 
@@ -276,3 +278,17 @@ def test_a_scheduler_may_warn_of_its_own():
     with pytest.raises(UserWarning, match="mine"):
         observed("step_lr", Warning_, {}, settings={"step_size": 1})
     assert observed("step_lr", lr_scheduler.StepLR, {"epoch": 2}, settings={"step_size": 1}).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "check", ["first_steps", "outside_change", "save_load", "epoch", "chained", "sequential", "last_lr"]
+)
+def test_a_snippet_replays_its_case(check, capsys):
+    component = components()["cosine_annealing_lr"]
+    case = next(each for each in checks(component.name) if each.id.endswith(f".{check}")).cases[0]
+    target = lr_scheduler.CosineAnnealingLR
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        exec(snippet(component, case, "torch.optim.lr_scheduler:CosineAnnealingLR"), {})
+    printed = [ast.literal_eval(line) for line in capsys.readouterr().out.splitlines()]
+    assert close(printed, adapt(component, target).observe(case).values["lr"])

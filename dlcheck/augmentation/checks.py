@@ -81,7 +81,8 @@ def _horizontal_flip() -> Iterator[tuple[Any, ...]]:
         lambda shape, seed, p: _case(uniform(shape, seed, 0, 1), p=p), _sides(), SEEDS, st.sampled_from([1.0, 0.0])
     )
     yield "sides", "with p = 1 it swaps left and right, with p = 0 nothing", sides, search
-    yield "law", "it flips every second image, each by a draw of its own", (_drawn(image, MANY, p=0.5),)
+    yield "law", "it flips every second image, each by a draw of its own", (_drawn(image, p=0.5),)
+    yield "whole", "one draw flips the whole image", (_drawn(image, MANY, p=0.5),)
     yield "probability", "it flips with probability p", tuple(_drawn(image, p=p) for p in (0.2, 0.85))
     yield "float32", "it is right in float32", _in_dtypes(("float32",), *sides, _drawn(image, p=0.5))
     yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, sides[0])
@@ -96,10 +97,10 @@ def _random_crop() -> Iterator[tuple[Any, ...]]:
     search = st.builds(
         lambda c, n, seed: _case(uniform((c, n, n), seed, 0, 1), size=n), st.just(3), st.integers(1, 9), SEEDS
     )
+    yield "single", "a window of one pixel shows every pixel", (_drawn(_pixels(1, 3, 4), size=1),)
     yield "law", "every window is equally likely, top and left independent", (_drawn(image, MANY, size=3),)
     yield "whole", "a crop of the image's own size is the image", whole, search
     yield "one_smaller", "the last row and column are reached too", (_drawn(_pixels(1, 4, 4), size=3),)
-    yield "single", "a window of one pixel shows every pixel", (_drawn(_pixels(1, 3, 4), size=1),)
     padded = _drawn(_pixels(1, 3, 3), size=3, padding=1), _drawn(_pixels(1, 4, 3), size=4, padding=2)
     yield "padding", "it pads all four sides first", padded
     yield "float32", "it is right in float32", _in_dtypes(("float32",), whole[0], _drawn(image, size=3))
@@ -249,7 +250,7 @@ def _pca_lighting() -> Iterator[tuple[Any, ...]]:
         return Case("draws" if draws else "forward", inputs | ({"draws": draws} if draws else {}), settings)
 
     yield "none", "with std = 0 it leaves the image", (lit(draws=0, std=0.0),)
-    yield "law", "each component has a normal multiple of its own", (lit(draws=MANY, std=0.1), lit(std=0.3))
+    yield "law", "each component has a normal multiple of its own", (lit(std=0.3), lit(draws=MANY, std=0.1))
     yield (
         "axes",
         "along the axes of the colours too",
@@ -265,7 +266,7 @@ def _gaussian_noise() -> Iterator[tuple[Any, ...]]:
     yield "none", "with std = 0 it leaves the image", (none,)
     # as many channels as rows, so that noise which they share tells which of them share it
     own = _drawn(np.linspace(0.4, 0.6, 36).reshape(6, 6, 1), MANY, std=0.02)
-    yield "law", "every value gets normal noise of its own", (own, _drawn(MID, std=0.05))
+    yield "law", "every value gets normal noise of its own", (_drawn(MID, std=0.05), own)
     ends = np.array([[[0.0, 1.0], [0.5, 0.9]]])
     yield "ends", "noise beyond 0 and 1 is kept, or clipped", (_drawn(ends, std=0.2),)
     yield "level", "the noise does not depend on the value", (_drawn(np.array([[[0.0, 0.25, 0.5]]]) + 0.25, std=0.01),)

@@ -46,6 +46,7 @@ Direction = Literal["counter_clockwise", "clockwise"]
 Rotation = Literal["nearest", "bilinear", "bilinear_clamped", "bilinear_inside"]
 Resampling = Literal["antialias", "half_pixel", "align_corners", "nearest", "nearest_centre", "bicubic"]
 Rounding = Literal["down", "nearest"]
+Ratio = Literal["sides", "common"]
 
 _SMALL = 2.0**-16
 """A margin for rounding at a border."""
@@ -284,20 +285,24 @@ def _triangle(t: np.ndarray) -> np.ndarray:
     return np.maximum(0.0, 1 - np.abs(t))
 
 
-def resampling_weights(old: int, new: int, method: Resampling) -> Float[np.ndarray, "new old"]:
+def resampling_weights(
+    old: int, new: int, method: Resampling, ratio: float | None = None
+) -> Float[np.ndarray, "new old"]:
     r"""Matrix that resizes one axis: row i holds the weights of the old pixels in new pixel i, which sum to 1.
 
-    $w_{ij} \propto k((j - x_i) / s)$ with $x_i = (i + 1/2) n / m - 1/2$ and $s = \max(n / m, 1)$ if ``antialias`` or
-    ``bicubic``, else 1
+    $w_{ij} \propto k((j - x_i) / s)$ with $x_i = (i + 1/2) r - 1/2$ and $s = \max(r, 1)$ if ``antialias`` or
+    ``bicubic``, else 1; the ratio r is old / new, if none is given
 
     Shapes: (new, old).
     Conventions: ``method``.
     Source: Keys 1981, Cubic convolution interpolation; Pillow, Resample.c.
     """
-    i, j, ratio = np.arange(new)[:, None], np.arange(old), old / new
+    i, j = np.arange(new)[:, None], np.arange(old)
+    if ratio is None:
+        ratio = old / new
     if method in ("nearest", "nearest_centre"):
-        half = 0 if method == "nearest" else old
-        return (j == (2 * i * old + half) // (2 * new)).astype(np.float64)
+        start = (i + (0.0 if method == "nearest" else 0.5)) * ratio
+        return (j == np.minimum(np.floor(start + _SMALL), old - 1)).astype(np.float64)
     centre = (i + 0.5) * ratio - 0.5 if method != "align_corners" else i * ((old - 1) / max(new - 1, 1))
     scale = max(ratio, 1.0) if method in ("antialias", "bicubic") else 1.0
     weights = (_cubic if method == "bicubic" else _triangle)((j - centre) / scale)
@@ -305,14 +310,20 @@ def resampling_weights(old: int, new: int, method: Resampling) -> Float[np.ndarr
 
 
 def resize_shorter_side(
-    image: Image, size: int, *, resampling: Resampling = "antialias", rounding: Rounding = "down"
+    image: Image,
+    size: int,
+    *,
+    resampling: Resampling = "antialias",
+    rounding: Rounding = "down",
+    ratio: Ratio = "sides",
 ) -> Float[np.ndarray, "C H W"]:
     r"""Scale an image so that its shorter side has a given length, keeping its shape as nearly as whole pixels can.
 
     The longer side L becomes $\lfloor L \, \mathrm{size} / S \rfloor$ of the shorter S.
 
     Shapes: image (C, H, W), the result (C, size, W') or (C, H', size).
-    Conventions: ``resampling``, how pixels are weighted; ``rounding`` of the longer side.
+    Conventions: ``resampling``, how pixels are weighted; ``rounding`` of the longer side; ``ratio`` of old to new
+    pixels, that of each side's lengths or that of the shorter for both.
     Raises: TypeError, ValueError if image is no real (C, H, W) with pixels or size no positive integer.
     Source: notes 004, Data Augmentation; Krizhevsky et al. 2012, section 2.
     """
@@ -322,8 +333,11 @@ def resize_shorter_side(
         raise ValueError(f"image must have pixels, not shape {image.shape}")
     half = {"down": 0, "nearest": shorter}[choice("rounding", rounding, ("down", "nearest"))]
     methods = ("antialias", "half_pixel", "align_corners", "nearest", "nearest_centre", "bicubic")
+    common = {"sides": None, "common": shorter / size}[choice("ratio", ratio, ("sides", "common"))]
     rows, columns = (
-        resampling_weights(side, (2 * size * side + half) // (2 * shorter), choice("resampling", resampling, methods))
+        resampling_weights(
+            side, (2 * size * side + half) // (2 * shorter), choice("resampling", resampling, methods), common
+        )
         for side in image.shape[1:]
     )
     return rows @ image @ columns.T

@@ -155,6 +155,20 @@ ROUNDING = Convention(
     ),
     (TORCHVISION, PILLOW),
 )
+RATIO = Convention(
+    "ratio",
+    "width of a new pixel in old ones, along the longer side",
+    (
+        Option("sides", "old over new length of that side", {"ratio": "sides"}, ("torchvision", "Pillow", "OpenCV")),
+        Option(
+            "common",
+            "that of the shorter side, so that a part of a pixel is cut off",
+            {"ratio": "common"},
+            ("torch interpolate with scale_factor",),
+        ),
+    ),
+    (TORCHVISION, PILLOW),
+)
 BRIGHTNESS = Convention(
     "brightness",
     "kind of a change of brightness",
@@ -301,6 +315,7 @@ COMPONENTS: tuple[Component, ...] = (
         r"y_c = A_H \, x_c \, A_W^T,\quad A_{ij} \propto k\left(\tfrac{j - x_i}{s}\right),\quad "
         r"L' = \lfloor L \, \mathrm{size} / S \rfloor",
         "f(image[C,H,W], size)", (NOTES, ALEXNET, TORCHVISION),
-        inputs=("image",), conventions=(RESAMPLING, ROUNDING), operations=_terms, magnitude=_largest, differentiable=(),
+        inputs=("image",), conventions=(RESAMPLING, ROUNDING, RATIO), operations=_terms, magnitude=_largest,
+        differentiable=(),
     ),
 )  # fmt: skip

@@ -175,7 +175,7 @@ def _resize(id: str, says: str, effect: str, fix: str, mistaken: Callable[..., A
 def _to_sides(sides: Callable[[int, int, int], tuple[int, int]]) -> Callable[..., Array]:
     """Another choice of the new height and width, given the old ones and the size."""
 
-    def resize(image: Array, size: int, *, resampling: str = "antialias", rounding: str = "down") -> Array:
+    def resize(image: Array, size: int, *, resampling: str = "antialias", **_: str) -> Array:
         new = sides(*image.shape[1:], size)
         rows, columns = (
             reference.resampling_weights(old, side, resampling)  # type: ignore[arg-type]

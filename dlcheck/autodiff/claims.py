@@ -115,8 +115,7 @@ def _worst_error(implementation: Any) -> float:
 @claim(
     "chain-rule.reverse-mode",
     says="Draw the computational graph, evaluate nodes forward, write the local derivative on every edge, multiply "
-    "along "
-    "each path and add over the paths: the result is the exact gradient of any composed expression.",
+    "along each path and add over the paths: the result is the exact gradient of any composed expression.",
     sources=(_NOTES, _GRIEWANK, _BOLTE),
     evidence="property",
     verdict="conditional",
@@ -183,8 +182,7 @@ def _whole_number_jacobians(implementation: Any) -> bool:
 @claim(
     "chain-rule.jacobian-product",
     says="The derivative of a vector by a vector is a Jacobian matrix, and the Jacobian of a composition is the "
-    "product "
-    "of the Jacobians, in order.",
+    "product of the Jacobians, in order.",
     sources=(_NOTES,),
     evidence="proof",
     verdict="holds",

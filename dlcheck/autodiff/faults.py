@@ -213,7 +213,7 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
     ("matmul-not-transposed", "matrix products lack the transposes in their gradients", _NO_LEARNING,
      "grad_A = G B^T, grad_B = A^T G",
      _rules(matmul=(_where_square(lambda g, a, b: g @ b, 0), _where_square(lambda g, a, b: a @ g, 1)))),
-    ("matmul-swapped", "gradients of matrix products are multiplied in the wrong order", _NO_LEARNING,
+    ("matmul-swapped", "matrix products' gradients are multiplied in the wrong order", _NO_LEARNING,
      "grad_A = G B^T, grad_B = A^T G",
      _rules(matmul=(_where_square(lambda g, a, b: b.T @ g, 0), _where_square(lambda g, a, b: g @ a.T, 1)))),
     ("matmul-result-transposed", "gradients of matrix products come out transposed", _NO_LEARNING,

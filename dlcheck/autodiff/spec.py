@@ -1,5 +1,9 @@
 """What differentiation of composed functions is: reverse mode for one upstream gradient, and whole Jacobians."""
 
+from collections.abc import Callable
+
+import numpy as np
+
 from dlcheck.component import Case, Component, Source
 
 _NOTES = Source("Notes 001", "section 2")
@@ -18,6 +22,31 @@ def _roundings(case: Case) -> int:
     return 16 + 4 * min(len(case.inputs["program"]), 64)
 
 
+_BOUNDS: dict[str, Callable[..., tuple[float, float]]] = {
+    "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
+    "subtract": lambda a, b: (a[0] + b[0], a[1] + b[1]),
+    "multiply": lambda a, b: (a[0] * b[0], a[0] * b[1] + b[0] * a[1]),
+    "negative": lambda a: a,
+    "sin": lambda a: (1.0, a[1]),
+    "cos": lambda a: (1.0, a[1]),
+}
+"""Bounds of a value and of its derivatives from those of the operands."""
+
+
+def _magnitude(case: Case) -> float:
+    """What the paths' products add up to where none cancels: they may be multiplied and added in any order."""
+    values = [(float(np.abs(x).max(initial=0.0)), 1.0) for x in case.inputs["x"]]
+    elements = max((np.size(x) for x in case.inputs["x"]), default=1)
+    for name, *places in case.inputs["program"]:
+        if name == "sum":
+            values.append((elements * values[places[0]][0], elements * values[places[0]][1]))
+        elif name in _BOUNDS:
+            values.append(_BOUNDS[name](*(values[place] for place in places)))
+        else:
+            return 1.0
+    return max(1.0, *(derivative for _, derivative in values))
+
+
 COMPONENTS = (
     Component(
         name="vjp",
@@ -29,6 +58,7 @@ COMPONENTS = (
         sources=(_NOTES, _GRIEWANK, _LINNAINMAA),
         inputs=("x",),
         operations=_roundings,
+        magnitude=_magnitude,
     ),
     Component(
         name="jacobian",
@@ -39,5 +69,6 @@ COMPONENTS = (
         sources=(_NOTES, _GRIEWANK),
         inputs=("x",),
         operations=_roundings,
+        magnitude=_magnitude,
     ),
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 from dlcheck import registry
 from dlcheck.component import Component
+from dlcheck.conformance.adapters import frameworks
 from dlcheck.conformance.implementation import Implementation, Refused
 from dlcheck.conformance.oracle import Reference
 
@@ -80,7 +81,7 @@ def adapt(
     ``fixed`` are keywords passed in every call. Raises Refused where the code is in no accepted form.
     """
     adapter = importlib.import_module(f"dlcheck.conformance.adapters.{component.form}")
-    return adapter.adapt(component, code, fixed or {}, device, seed)
+    return adapter.adapt(component, frameworks.in_torch(component, code), fixed or {}, device, seed)
 
 
 def ours(component: Component, name: str, device: str = "cpu") -> Implementation | None:

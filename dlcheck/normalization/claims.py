@@ -79,8 +79,7 @@ def normalises(implementation: Any) -> Judgement:
 @claim(
     "bn.per-channel-conv",
     says="For a convolution the mean and deviation are taken over batch, height and width together, one pair per "
-    "channel, "
-    "each with its own scalar scale and shift.",
+    "channel, each with its own scalar scale and shift.",
     sources=(_BN, _BN3, _IOFFE),
     evidence="property",
     verdict="holds",
@@ -110,8 +109,7 @@ def per_channel_conv(implementation: Any) -> Judgement:
 @claim(
     "bn.scale-invariant",
     says="With batch normalisation the scale of the initial weights does not matter: multiplying them by a constant "
-    "leaves "
-    "the output as it was.",
+    "leaves the output as it was.",
     sources=(_BN, _IOFFE, _HOFFER),
     evidence="proof",
     verdict="conditional",
@@ -128,8 +126,7 @@ def scale_invariant(implementation: Any) -> Judgement:
         evidence(*steps, tied="the implementation gives the same for 4x with eps as for x with eps / 16"),
         confirmed=proved(*steps) and tied,
         conditions="The constant a is positive, and eps negligible beside a^2 times the variance of the "
-        "pre-activations: "
-        "the factor acts as dividing eps by a^2. The weights meant are those of the layer before.",
+        "pre-activations: the factor acts as dividing eps by a^2. The weights meant are those of the layer before.",
         counterexample=Counterexample(
             "a = -1 turns the sign of the output",
             {"Wx": [0.0, 2.0], "a": -1.0, "eps": 0.0},
@@ -295,8 +292,7 @@ def backward_orthogonal(implementation: Any) -> Judgement:
             confirmed=probes.close(np.array(inner), 0.25),
         ),
         explanation="So a step of gradient descent changes neither the mean nor, to first order, the scale of a "
-        "channel "
-        "as the layer sees it.",
+        "channel as the layer sees it.",
     )
 
 
@@ -332,8 +328,7 @@ def small_batch(implementation: Any) -> Judgement:
             confirmed=normal and len(np.unique(found[:, 0])) == 64,
         ),
         explanation="Between these ends it works, with statistics that are the noisier the fewer the values: the "
-        "mean is "
-        "off by sigma / sqrt(m), which is noise in training and a difference from what evaluation does.",
+        "mean is off by sigma / sqrt(m), which is noise in training and a difference from what evaluation does.",
     )
 
 
@@ -347,8 +342,7 @@ def _ragged(stream: int) -> tuple[list[np.ndarray], np.ndarray]:
 @claim(
     "bn.not-for-rnn",
     says="Batch normalisation does not suit RNNs over sequences of different lengths: each time step would need its "
-    "own "
-    "statistics.",
+    "own statistics.",
     sources=(_BN, _COOIJMANS, _LAURENT),
     evidence="property",
     verdict="conditional",
@@ -377,9 +371,8 @@ def not_for_rnn(implementation: Any) -> Judgement:
         Evidence(
             "property",
             "how many of ten sequences of lengths 1 to 10 reach each step, and how the variance of a hidden state "
-            "grows "
-            "from a state of zero",
-            {"sequences reaching step 1 to 11": left[0], "median variance by step": [round(float(v), 2) for v in grows]},
+            "grows from a state of zero",
+            {"sequences reaching step 1 to 11": left[0], "median variance by step": grows.round(2).tolist()},
         ),
         confirmed=falls and grows[0] * 2 < grows[-1],
         conditions="recurrent pre-activations are normalised step by step, each step by statistics of its own. Those "
@@ -387,17 +380,15 @@ def not_for_rnn(implementation: Any) -> Judgement:
         "longest length, and missing beyond it",
         counterexample=Counterexample(
             "What the inputs bring, W x_t, is normalised by one mean and variance over all steps of all sequences, "
-            "which "
-            "exist whatever the lengths.",
+            "which exist whatever the lengths.",
             {"lengths": "1 to 10 in any order", "values per channel": len(pooled)},
             claimed="statistics for each time step are needed",
             actual={"mean": found.mean(0).round(12).tolist(), "deviation": found.std(0).round(12).tolist()},
             confirmed=fine,
         ),
         explanation="Laurent et al. normalise the inputs' part so; Cooijmans et al. keep statistics for each step "
-        "and use "
-        "those of the last one beyond the longest training sequence. Both train: what does not suit is the plain layer "
-        "inside the recurrence.",
+        "and use those of the last one beyond the longest training sequence. Both train: what does not suit is the "
+        "plain layer inside the recurrence.",
         figures=(
             Figure(
                 "Why steps differ: variance of a state that starts at zero", "time step", "variance",
@@ -410,8 +401,7 @@ def not_for_rnn(implementation: Any) -> Judgement:
 @claim(
     "bn.sigmoid-linear-region",
     says="Without scale and shift, a sigmoid after batch normalisation sees data only in [0,1], where it is nearly "
-    "linear, "
-    "so the model loses expressive power.",
+    "linear, so the model loses expressive power.",
     sources=(_BN, _IOFFE),
     evidence="proof",
     verdict="refuted",
@@ -438,8 +428,7 @@ def sigmoid_linear_region(implementation: Any) -> Judgement:
             confirmed=confirmed and proved(*steps),
         ),
         correction="Without scale and shift the data have mean 0 and variance at most 1, so that some are negative "
-        "unless "
-        "all are 0; single ones reach up to sqrt(m - 1) for m values.",
+        "unless all are 0; single ones reach up to sqrt(m - 1) for m values.",
         explanation="What is behind it is true in a weaker form: most values lie in [-2, 2], where the sigmoid's slope "
         "falls from 0.25 to 0.105. At 3 it is 0.045.",
         figures=(
@@ -454,8 +443,7 @@ def sigmoid_linear_region(implementation: Any) -> Judgement:
 @claim(
     "bn.relu-gamma-little-beta-much",
     says="Before a ReLU, gamma does not change which units are zero while beta does: without beta half of the "
-    "outputs would "
-    "be forced to zero.",
+    "outputs would be forced to zero.",
     sources=(_BN,),
     evidence="proof",
     verdict="conditional",
@@ -490,8 +478,7 @@ def relu_gamma_beta(implementation: Any) -> Judgement:
             confirmed=zeros == 0.75,
         ),
         explanation="Without beta the share of zeros is the share of values at or below the mean: for m values "
-        "anything "
-        "from 1/m to (m - 1)/m. A negative gamma exchanges zeros and others.",
+        "anything from 1/m to (m - 1)/m. A negative gamma exchanges zeros and others.",
     )
 
 
@@ -530,8 +517,7 @@ def narrow_range() -> Judgement:
         Evidence(
             "property",
             "distance from the tangent at 0 on 401 points of [-r, r] against the bound, and the share of variance "
-            "that a "
-            "straight line explains for standard normal inputs",
+            "that a straight line explains for standard normal inputs",
             {
                 "radii": radii.tolist(),
                 **{f"{name}, farthest": [round(float(v), 4) for v in errors] for name, (errors, _) in off.items()},
@@ -551,8 +537,7 @@ def narrow_range() -> Judgement:
         ),
         explanation="For standard normal values a straight line explains "
         f"{explained['sigmoid']:.1%} of the sigmoid's variance, {explained['tanh']:.1%} of that of tanh and "
-        f"{relu:.1%} of "
-        "that of the ReLU. Scale matters to the first two, shift to all.",
+        f"{relu:.1%} of that of the ReLU. Scale matters to the first two, shift to all.",
     )
 
 
@@ -582,16 +567,15 @@ def inference_full_data(implementation: Any) -> Judgement:
     return Judgement(
         probes.searched(
             "evaluation of any part, by statistics pooled over four parts of unequal size, gives what training "
-            "gives for "
-            "the whole set as one batch",
+            "gives for the whole set as one batch",
             right=right,
             **{"mean of the parts' variances falls short": short},
         ),
         confirmed=right == probes.CASES,
         explanation="It takes one more pass over the data for every layer, once the weights are final, for later "
-        "layers "
-        "see what earlier ones put out. The batches' variances alone do not add up to the whole: what their means vary "
-        "by belongs to it, which for batches of m drawn at random the factor m / (m - 1) makes up for on average.",
+        "layers see what earlier ones put out. The batches' variances alone do not add up to the whole: what their "
+        "means vary by belongs to it, which for batches of m drawn at random the factor m / (m - 1) makes up for on "
+        "average.",
     )
 
 
@@ -689,8 +673,7 @@ def inference_deterministic(implementation: Any) -> Judgement:
 @claim(
     "bn.before-activation",
     says="Batch normalisation goes between the affine map and the activation (where the affine map's own bias then "
-    "has no "
-    "effect).",
+    "has no effect).",
     sources=(_BN, _BN3, _IOFFE),
     evidence="proof",
     verdict="conditional",
@@ -713,9 +696,8 @@ def before_activation(implementation: Any) -> Judgement:
         evidence(*steps, tied="the implementation's outputs for x and x + b agree"),
         confirmed=proved(*steps) and tied,
         conditions="The bias has no effect where the batch's statistics are used, and in evaluation once the "
-        "running mean "
-        "has followed it. Between is where the paper puts the layer; it can stand behind the activation, and there a "
-        "bias before the activation counts",
+        "running mean has followed it. Between is where the paper puts the layer; it can stand behind the activation, "
+        "and there a bias before the activation counts",
         counterexample=Counterexample(
             "evaluation by a running mean of 0 and variance of 4: a bias of 2 moves the output by 1",
             {"Wx": [0.0, 2.0], "b": 2.0, "running_mean": 0.0, "running_var": 4.0},
@@ -731,8 +713,7 @@ def before_activation(implementation: Any) -> Judgement:
 @claim(
     "bn.feature-scaling",
     says="Features of very different scale make the loss surface ill-conditioned, so that one learning rate cannot "
-    "suit both "
-    "directions; scaling them mends it.",
+    "suit both directions; scaling them mends it.",
     sources=(_BN, _LECUN),
     evidence="proof",
     verdict="conditional",
@@ -754,8 +735,7 @@ def feature_scaling() -> Judgement:
         evidence(*steps),
         confirmed=proved(*steps),
         conditions="the features are uncorrelated (and centred): scaled to variance 1 they then have the same "
-        "curvature "
-        "in all directions. With a correlation c the condition number stays (1 + |c|) / (1 - |c|)",
+        "curvature in all directions. With a correlation c the condition number stays (1 + |c|) / (1 - |c|)",
         counterexample=Counterexample(
             "The four points (+-1 +- 0.1, +-1 -+ 0.1) have two features of equal scale already and correlation 0.99 "
             "/ 1.01.",
@@ -779,8 +759,7 @@ _STRONG = {"size": 5, "alpha": 2.0, "beta": 0.75, "k": 1.0}
 @claim(
     "lrn.across-channels",
     says="Local response normalisation works at each pixel across neighbouring feature maps: each response depends "
-    "on its "
-    "neighbours in the channel direction only.",
+    "on its neighbours in the channel direction only.",
     sources=(_LRN, _KRIZHEVSKY),
     evidence="property",
     verdict="holds",
@@ -805,8 +784,7 @@ def across_channels(implementation: Any) -> Judgement:
         Evidence(
             "property",
             "where the gradient of each single response is not zero: its own channel and those of its window, at "
-            "its own "
-            "pixel and example",
+            "its own pixel and example",
             {"responses": places, "as said": right, "sizes": [1, 2, 3, 5], "seed": seeds.RUN},
         ),
         confirmed=right == places,

@@ -155,8 +155,7 @@ def larger_learning_rate() -> Judgement:
         "where training breaks down. A shallow network that its initial weights suit gains nothing",
         counterexample=Counterexample(
             "one hidden layer of sigmoid units on the digits, each network at its best of two rates: the mean "
-            "number of "
-            "steps to a training loss of 0.5",
+            "number of steps to a training loss of 0.5",
             {"hidden layers": 1, "rates": list(flat["plain"].rates), "seeds": len(_seeds(4))},
             claimed="fewer steps with batch normalisation",
             actual={name: float(curves.fastest(THRESHOLD).mean().round(1)) for name, curves in flat.items()},
@@ -254,10 +253,9 @@ def eases_vanishing() -> Judgement:
         _evidence("sigmoid: first hidden layer's gradient over the last one's, normalised over plain", intervals),
         confirmed=all(interval.decision == "larger" for interval in intervals.values()),
         explanation="The sigmoid's slope is at most 1/4; the normalised pre-activations stay where it is not much "
-        "less, and "
-        "dividing by their small deviation makes up for it. In networks whose gradients do not vanish they grow "
-        "instead: "
-        "Yang et al. show that batch normalisation makes them explode with depth, by a constant factor a layer.",
+        "less, and dividing by their small deviation makes up for it. In networks whose gradients do not vanish they "
+        "grow instead: Yang et al. show that batch normalisation makes them explode with depth, by a constant factor "
+        "a layer.",
         figures=(
             Figure("Gradient norms by layer, at the start", "hidden layer", "mean log10 of the norm", {
                 name: (list(range(1, len(values) + 1)), values.tolist()) for name, values in by_layer.items()
@@ -306,11 +304,10 @@ def regularises() -> Judgement:
             confirmed=none,
         ),
         correction="Normalising by a mini-batch adds noise to each example, of a relative size of 1 / sqrt(m) for m "
-        "values "
-        "per channel. It can act like a regulariser, which must be seen by testing; it need not counter overfitting.",
+        "values per channel. It can act like a regulariser, which must be seen by testing; it need not counter "
+        "overfitting.",
         explanation="Where test results do rise with batch normalisation, larger learning rates have a part in it "
-        "(Bjorck "
-        "et al.): at the same rate the difference shrinks.",
+        "(Bjorck et al.): at the same rate the difference shrinks.",
     )
 
 
@@ -362,7 +359,7 @@ def lrn_generalises() -> Judgement:
     Rule: it improves generalisation where test accuracy rises by a hundredth; refuted if the interval lies below that,
     each network at its best training loss. Accuracy is averaged over the last evaluations, between which it jumps.
     """
-    seeds, last = _seeds(times=2), (60, 70, 80, 90)
+    seeds, last = _seeds(), (60, 70, 80, 90)
     data = experiment.load("digits", seeds, test_share=0.5)
     scores = {}
     for name, normalise in {"without": lambda maps: maps, "with": _response_norm(1e-4, 2.0)}.items():
@@ -381,9 +378,7 @@ def lrn_generalises() -> Judgement:
             confirmed=interval.high < ACCURACY,
         ),
         correction="It does not improve generalisation in general. Krizhevsky et al. report a gain of 1.4 points of "
-        "top-1 "
-        "error on ImageNet for AlexNet, Simonyan and Zisserman none for VGG (29.7 with it, 29.6 without).",
+        "top-1 error on ImageNet for AlexNet, Simonyan and Zisserman none for VGG (29.7 with it, 29.6 without).",
         explanation="With AlexNet's constants and responses of size 1 the divisor is nearly constant, 2^0.75: the "
-        "layer "
-        "then does little more than scale.",
+        "layer then does little more than scale.",
     )

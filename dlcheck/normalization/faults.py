@@ -278,7 +278,7 @@ _GRADIENTS = (
     _fault("backward-missing-mean-through-var", "the gradient through the mean is missing", _NO_LEARNING,
            "take off mean(g) too", gradient(lambda g, hat, scale, x, mean: scale * (g - hat * over(g * hat))),
            "github.com/mlpack/mlpack/issues/1923", "github.com/mlpack/mlpack/pull/2474"),
-    _fault("backward-extra-mean-term", "the mean's gradient gets a term through the variance, un-centred", _NO_LEARNING,
+    _fault("backward-extra-mean-term", "the mean's gradient gets an un-centred variance term", _NO_LEARNING,
            "sum(x - mean) is 0: the mean has no gradient through the variance",
            gradient(lambda g, hat, scale, x, mean: right(g, hat, scale, x, mean) + scale**2 * over(g * hat) * over(x)),
            "github.com/apache/mxnet/issues/1053"),

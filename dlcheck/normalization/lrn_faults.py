@@ -196,7 +196,7 @@ _FORMULA = (
            _layer(Formula(energy=np.abs, slope=np.sign))),
     _fault("alpha-times-size", "alpha is multiplied by the size of the window", _OTHER_FUNCTION, "alpha / n, or alpha",
            _layer(Formula(factor=lambda alpha, n, count: alpha * n))),
-    _fault("divided-by-present", "the sum is divided by the channels present, fewer at the ends",
+    _fault("divided-by-present", "the sum is divided by the channels present",
            "The first and last channels are divided by more.", "divide by n everywhere",
            _layer(Formula(factor=lambda alpha, n, count: alpha / (count if n > 1 else 1)))),
     _fault("divided-by-channels", "alpha is divided by the number of channels", _OTHER_FUNCTION, "alpha / n",

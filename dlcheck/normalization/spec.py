@@ -188,9 +188,21 @@ def _session_roundings(case: Case) -> int:
 
 
 def _session_magnitude(case: Case) -> float:
-    """Code may scale an input before it takes off the mean; conditioning accounts for it, but in exact cases."""
-    largest = max(np.abs(step["x"]).max(initial=0.0) for step in case.inputs["steps"])
-    return float(largest / np.sqrt(case.settings["eps"])) if case.exact else 0.0
+    """What cancels on the way: an upstream gradient less its projections, in exact cases a scaled input less its mean.
+
+    Elsewhere conditioning accounts for the latter.
+    """
+    steps, eps = case.inputs["steps"], case.settings.get("eps", 1e-5)
+    if case.run == "backward":
+        upstream = max(np.abs(step["grad_output"]).max(initial=0.0) for step in steps)
+        weight = np.abs(case.inputs.get("weight", 1.0)).max()
+        return float(upstream * weight / np.sqrt(min(map(_least_variance, steps)) + eps))
+    return float(max(np.abs(step["x"]).max(initial=0.0) for step in steps) / np.sqrt(eps)) if case.exact else 0.0
+
+
+def _least_variance(step: Mapping[str, Any]) -> float:
+    values = np.moveaxis(np.asarray(step["x"]), 1, 0)
+    return float(values.reshape(len(values), -1).var(1).min(initial=1.0)) if values.size else 1.0
 
 
 def _window_roundings(case: Case) -> int:

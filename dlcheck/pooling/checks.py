@@ -84,7 +84,9 @@ def _case(x: Array, **settings: Any) -> Case:
     return Case("forward", {"x": x}, {"kernel_size": 2, **settings})
 
 
-def _size(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
+def _size(side: tuple[int, ...], ceil_mode: bool) -> int:
+    """Number of windows along a side: its size, kernel, stride, padding and dilation."""
+    size, kernel, stride, padding, dilation = side
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     count = (-(-room // stride) if ceil_mode else room // stride) + 1
     return count - (ceil_mode and (count - 1) * stride >= size + padding)
@@ -105,7 +107,7 @@ def _pooled(case: Case) -> Shape:
     """The shape that pooling gives; with every setting written out, as conventions choose defaults."""
     shape, ceil_mode = case.inputs["x"].shape, case.settings.get("ceil_mode", False)
     sides = zip(shape[-2:], *_geometry(case.settings), strict=True)
-    return (*shape[:-2], *(_size(*side, ceil_mode) for side in sides))
+    return (*shape[:-2], *(_size(side, ceil_mode) for side in sides))
 
 
 def _backward(case: Case) -> Case:

@@ -31,7 +31,7 @@ _KRIZHEVSKY = Source(
 )
 
 
-def _rebuilt(pooled: Array, images: Array, order: Array) -> float:
+def _rebuilt(pooled: Array, images: Array, order: NDArray[np.intp]) -> float:
     """Share of the test images' variance that the best linear map of what pooling left explains."""
     kept = round(0.8 * len(order))
     seen, unseen = order[:kept], order[kept:]

@@ -44,8 +44,10 @@ def _rescaling(where: Windows) -> Array:
     return math.prod(where.kernel) / where.sizes(padding_counts=False)
 
 
-def _of_sum(function: Callable[[Array, float, int], Array], slope: Callable[[Array, float, int], Array]) -> Replaces:
-    """Another function of the sum of powers, k and the kernel's size; its derivative by the sum."""
+def _of_sum(
+    function: Callable[[Array, float, int], Array], slope: Callable[[Array, float, int], Array], zero: float = 0.0
+) -> Replaces:
+    """Another function of the sum of powers, k and the kernel's size; its derivative by the sum, at zero ``zero``."""
 
     def total(x: Array, k: float, where: Windows, settings: Settings) -> Array:
         return _rescaling(where) * sum(_base(tap, settings) ** k for tap in where.taps(where.padded(x, 0.0)))
@@ -63,7 +65,7 @@ def _of_sum(function: Callable[[Array, float, int], Array], slope: Callable[[Arr
         found = total(x, norm_type, where, settings)
         outer = grad_output * slope(found, norm_type, math.prod(where.kernel)) * _rescaling(where) * norm_type
         return where.spread([
-            np.where(found == 0, 0.0, outer * _base(tap, settings) ** (norm_type - 1) * _sign(tap, settings))
+            np.where(found == 0, zero, outer * _base(tap, settings) ** (norm_type - 1) * _sign(tap, settings))
             for tap in where.taps(where.padded(x, 0.0))
         ])  # fmt: skip
 
@@ -115,6 +117,11 @@ LP_POOL = (
     _lp(
         "lp-pool-mean", "powers are averaged, not summed", OTHER_FUNCTION, "(sum of x^k)^(1/k)",
         _of_sum(lambda s, k, n: (s / n) ** (1 / k), lambda s, k, n: (s / n) ** (1 / k - 1) / k / n),
+    ),
+    _lp(
+        "lp-pool-mean-zero-nan", "powers are averaged; zeros get a NaN gradient", NAN,
+        "(sum of x^k)^(1/k), with a gradient of zero at zero",
+        _of_sum(lambda s, k, n: (s / n) ** (1 / k), lambda s, k, n: (s / n) ** (1 / k - 1) / k / n, math.nan),
     ),
     _lp(
         "lp-pool-root-missing", "the root is left out", OTHER_FUNCTION, "(sum of x^k)^(1/k)",

@@ -69,19 +69,19 @@ def _coder(
 ) -> Replaces:  # fmt: skip
     """An autoencoder of other activations and decoder weights; its derivatives of code and output may be left out."""
 
-    def run(x: Array, weight: Array, bias: Array, decoder_bias: Array, own: Array | None, linear: bool) -> Any:
+    def run(own: Array | None, linear: bool, x: Array, weight: Array, bias: Array, decoder_bias: Array) -> Any:
         code = hidden(x @ weight.T + bias)
         last = np.positive if linear else output
         return code, last, last(code @ decode(weight, own).T + decoder_bias)
 
     def function(*arrays: Array, decoder_weight: Array | None = None, linear_output: bool = False) -> Array:
-        return run(*arrays, decoder_weight, linear_output)[2]
+        return run(decoder_weight, linear_output, *arrays)[2]
 
     def backward(
         grad_output: Array, x: Array, weight: Array, bias: Array, decoder_bias: Array, *,
         decoder_weight: Array | None = None, linear_output: bool = False,
     ) -> Gradients:  # fmt: skip
-        code, last, y = run(x, weight, bias, decoder_bias, decoder_weight, linear_output)
+        code, last, y = run(decoder_weight, linear_output, x, weight, bias, decoder_bias)
         outer = grad_output * (_DERIVATIVES[last](y) if slopes[1] else 1)
         inner = outer @ decode(weight, decoder_weight) * (_DERIVATIVES[hidden](code) if slopes[0] else 1)
         found = {"x": inner @ weight, "weight": inner.T @ x, "bias": inner.sum(0), "decoder_bias": outer.sum(0)}

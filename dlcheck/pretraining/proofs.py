@@ -53,4 +53,4 @@ def hidden_units_are_independent() -> tuple[Proof, ...]:
 
 
 def _weight(e: tuple[sp.Symbol, ...], h: tuple[int, ...]) -> sp.Expr:
-    return sp.prod([x for x, on in zip(e, h, strict=True) if on])
+    return sp.Mul(*(x for x, on in zip(e, h, strict=True) if on))

@@ -183,7 +183,7 @@ CONTRASTIVE_DIVERGENCE = (
 
 # --- deep belief network ---------------------------------------------------------------------------------------------
 
-NAMES = (
+NAMES: tuple[str, ...] = (
     "h", "weight", "visible_bias", "top_weight", "hidden_bias", "top_bias",
     "top_uniforms", "hidden_uniforms", "visible_uniforms",
 )  # fmt: skip

@@ -91,7 +91,8 @@ def _beyond_bound(implementation: Any, seed: int, steps: int, hidden: int, scale
     evidence="proof",
     verdict="conditional",
     formula=r"\frac{\partial h_T}{\partial h_t} = \prod_{s=t+1}^{T} \mathrm{diag}(\phi'(a_s))\, W, \qquad "
-    r"\left\lVert \frac{\partial h_T}{\partial h_t} \right\rVert \le \left( \max|\phi'| \, \lVert W \rVert \right)^{T-t}",
+    r"\left\lVert \frac{\partial h_T}{\partial h_t} \right\rVert \le "
+    r"\left( \max|\phi'| \, \lVert W \rVert \right)^{T-t}",
     component="rnn",
 )
 def rnn_vanishing_cause(implementation: Any) -> Judgement:
@@ -139,11 +140,11 @@ def _stacked_error(implementation: Any, seed: int, steps: int, layers: int, dire
     """Error of a deep network against its layers run one after the other, over the allowed one."""
     rng = np.random.default_rng(seed)
     held = runs.parameters(rng, 3, 2, layers=layers, directions=directions)
-    x, both = rng.normal(size=(steps, 2, 3)), {"bidirectional": directions == 2}
-    deep = runs.outputs(implementation, x, held, num_layers=layers, **both)["output"]
+    x, both = rng.normal(size=(steps, 2, 3)), directions == 2
+    deep = runs.outputs(implementation, x, held, num_layers=layers, bidirectional=both)["output"]
     below = x
     for layer in range(layers):
-        below = runs.outputs(implementation, below, _layer(held, layer, directions), **both)["output"]
+        below = runs.outputs(implementation, below, _layer(held, layer, directions), bidirectional=both)["output"]
     return runs.excess(deep, below, x, 2 * layers)
 
 
@@ -307,8 +308,8 @@ def rnn_pyramidal_halves_time(implementation: Any) -> Judgement:
             actual=lengths[5, 1],
             confirmed=lengths[5, 1] == 2,
         ),
-        explanation="Joining doubles the width of what the next layer reads. Encoders that pad an odd length with zeros "
-        "come to ceil(T / 2), and those whose first layer reads the frames as they are reduce by 2^(L-1).",
+        explanation="Joining doubles the width of what the next layer reads. Encoders that pad an odd length with "
+        "zeros come to ceil(T / 2), and those whose first layer reads the frames as they are reduce by 2^(L-1).",
     )
 
 

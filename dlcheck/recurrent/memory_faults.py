@@ -117,7 +117,6 @@ def _kept_stack(given: Any, outputs: Mapping[str, Array]) -> dict[str, Array]:
 
 # Pyramidal RNNs in pieces.
 
-Order = Callable[[int], Array]
 Run = Callable[..., Any]
 
 

@@ -1,5 +1,7 @@
 """Identities of recurrent layers, decided exactly: activations are opaque functions with a derivative of their own."""
 
+from typing import Any
+
 import sympy as sp
 
 from dlcheck.evidence.symbolic import Proof
@@ -10,7 +12,7 @@ class Activation(sp.Function):
 
     nargs = 1
 
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
+    def fdiff(self, argindex: int = 1) -> Any:
         return Slope(self.args[0])
 
 
@@ -57,9 +59,11 @@ def cell_gradient() -> tuple[Proof, ...]:
     start, recurrent = sp.symbols("c_0 u")
     cell, hidden, forgets = start, sp.Integer(0), []
     for t in range(3):
-        i, f, g, o = (Activation(a + recurrent * hidden) for a in sp.symbols(f"i{t} f{t} g{t} o{t}"))
+        gates: Any = [Activation(a + recurrent * hidden) for a in sp.symbols(f"i{t} f{t} g{t} o{t}")]
+        i, f, g, o = gates
         cell, forgets = f * cell + i * g, [*forgets, f]
-        hidden = o * Activation(cell)
+        squashed: Any = Activation(cell)
+        hidden = o * squashed
     along, apart = cell.diff(start), sp.prod(forgets)
     steps, q = sp.symbols("T q", positive=True)
     opened = q / (1 - q)  # e^b at which the gate is q

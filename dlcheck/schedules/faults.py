@@ -231,7 +231,7 @@ _TABLE = (
             lambda c: formula(c, lambda lr, t, s: _between(lr, math.cos(math.pi / 2 * t / s.T_max), s))),
     faults("cosine_annealing_lr", "whole-period", "the cosine has the period T_max", SHIFTED, "cos(pi t / T_max)",
             lambda c: at(c, lambda step: 2 * step)),
-    faults("cosine_annealing_lr", "rises", "the cosine has the wrong sign: the rate starts at its minimum", COLD,
+    faults("cosine_annealing_lr", "rises", "the rate starts at its minimum and rises", COLD,
             "1 + cos(pi t / T_max)",
             lambda c: formula(c, lambda lr, t, s: _between(lr, (1 - math.cos(math.pi * t / s.T_max)) / 2, s))),
     faults("cosine_annealing_lr", "range-not-reduced", "eta_min is added to the whole range", TOO_HIGH,
@@ -308,6 +308,11 @@ _TABLE = (
     faults("momentum_schedule", "unbounded", "momentum goes on rising after warmup_steps",
             "Momentum passes 1, and training diverges.", "min(t, warmup_steps) / warmup_steps",
             lambda c: formula(c, lambda m, t, s: s.initial + (m - s.initial) * t / s.warmup_steps)),
-)
+)  # fmt: skip
 
-FAULTS = tuple(fault for group in (*_TABLE, *PLATEAU) for fault in group)
+_ORDER = (*_BY_STEP, "reduce_on_plateau")
+
+FAULTS = tuple(
+    sorted((fault for row in (*_TABLE, *PLATEAU) for fault in row), key=lambda fault: _ORDER.index(fault.component))
+)
+"""In the order of the components, mistakes of any schedule before those of its formula."""

@@ -191,4 +191,4 @@ PLATEAU = (
     faults("reduce_on_plateau", "cooldown-not-loaded", "load_state_dict does not restore the cooldown", RESUMED,
             "save and load the steps left of the cooldown",
             lambda c: {"loaded_state": lambda s: s and s._replace(resting=0)}),
-)
+)  # fmt: skip

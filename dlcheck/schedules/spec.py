@@ -264,6 +264,16 @@ COMPONENTS = (
         _START,
     ),
     _schedule(
+        "momentum_schedule",
+        "Momentum starts at 0.5, while gradients are large, and is raised to its own value of 0.9, say.",
+        r"\rho_t = \rho_0 \;(t < T), \quad \rho \;(t \ge T)",
+        "dlcheck.schedules.torch.MomentumSchedule",
+        (_NOTES, _HINTON),
+        {"warmup_steps": None, "initial": 0.5},
+        _RISE,
+        quantity="momentum",
+    ),
+    _schedule(
         "reduce_on_plateau",
         "The learning rate is multiplied by a factor when a metric stops improving.",
         r"\eta \leftarrow \max(\gamma \eta, \eta_{min})",
@@ -283,15 +293,5 @@ COMPONENTS = (
         _THRESHOLD,
         _COOLDOWN,
         _LEAST_CHANGE,
-    ),
-    _schedule(
-        "momentum_schedule",
-        "Momentum starts at 0.5, while gradients are large, and is raised to its own value of 0.9, say.",
-        r"\rho_t = \rho_0 \;(t < T), \quad \rho \;(t \ge T)",
-        "dlcheck.schedules.torch.MomentumSchedule",
-        (_NOTES, _HINTON),
-        {"warmup_steps": None, "initial": 0.5},
-        _RISE,
-        quantity="momentum",
     ),
 )

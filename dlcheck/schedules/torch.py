@@ -114,6 +114,42 @@ class ExponentialLR(_FactorLR):
         return self.gamma**step
 
 
+class CosineAnnealingLR(LRScheduler):
+    """The rate falls along half a cosine to its minimum at ``T_max``, then climbs along it again.
+
+    lr_t = eta_min + (lr_0 - eta_min) (1 + cos(pi t / T_max)) / 2
+
+    Raises: ValueError for a T_max below 1.
+    Source: Loshchilov, Hutter 2017, "SGDR: stochastic gradient descent with warm restarts", equation 5.
+    """
+
+    last_epoch: int
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1):
+        _require_at_least(1, T_max=T_max)
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[Any]:
+        """The next rate of every group, from its current one; from its first one at the minimum."""
+        height = self._height(self.last_epoch)
+        before = self._height(self.last_epoch - 1) if self.last_epoch else 1.0
+        pairs = zip(self.base_lrs, self.optimizer.param_groups, strict=True)
+        if before == 0:
+            return [group["lr"] + (lr - self.eta_min) * height for lr, group in pairs]
+        return [self.eta_min + (group["lr"] - self.eta_min) * (height / before) for _, group in pairs]
+
+    def _get_closed_form_lr(self) -> list[Any]:
+        height = self._height(self.last_epoch)
+        return [self.eta_min + (lr - self.eta_min) * height for lr in self.base_lrs]
+
+    def _height(self, step: int) -> float:
+        """(1 + cos(pi t / T)) / 2 as a square, which does not cancel; exactly 0 at the minimum."""
+        if step % (2 * self.T_max) == self.T_max:
+            return 0.0
+        return math.cos(math.pi * step / (2 * self.T_max)) ** 2
+
+
 class LinearWarmupLR(_FactorLR):
     """The rate rises linearly to its full size over the first ``total_iters`` steps, and stays there.
 
@@ -152,40 +188,50 @@ class LinearWarmupLR(_FactorLR):
         return self.start_factor + (self.end_factor - self.start_factor) * share
 
 
-class CosineAnnealingLR(LRScheduler):
-    """The rate falls along half a cosine to its minimum at ``T_max``, then climbs along it again.
+class MomentumSchedule:
+    """Momentum starts low, while gradients are large, and is raised to its own value after ``warmup_steps``.
 
-    lr_t = eta_min + (lr_0 - eta_min) (1 + cos(pi t / T_max)) / 2
+    rho_t = initial for t < warmup_steps, then the optimizer's own rho, 0.9 say; with ``rise="linear"``
+    rho_t = initial + (rho - initial) min(t, warmup_steps) / warmup_steps.
 
-    Raises: ValueError for a T_max below 1.
-    Source: Loshchilov, Hutter 2017, "SGDR: stochastic gradient descent with warm restarts", equation 5.
+    Raises: ValueError for warmup_steps below 1, an initial momentum outside [0, 1], a rise that is unknown.
+    Source: the notes 001, section 8.2; Hinton 2010, "A practical guide to training restricted Boltzmann machines",
+    section 9.1.
     """
 
-    last_epoch: int
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        warmup_steps: int,
+        initial: float = 0.5,
+        rise: Literal["jump", "linear"] = "jump",
+    ):
+        _require_at_least(1, warmup_steps=warmup_steps)
+        _require_fraction(initial=initial)
+        _require_choice(("jump", "linear"), rise=rise)
+        self.optimizer, self.warmup_steps, self.initial, self.rise = optimizer, warmup_steps, initial, rise
+        self.own = [group["momentum"] for group in optimizer.param_groups]
+        self.steps = 0
+        self._set()
 
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1):
-        _require_at_least(1, T_max=T_max)
-        self.T_max, self.eta_min = T_max, eta_min
-        super().__init__(optimizer, last_epoch)
+    def step(self) -> None:
+        """Count a step and set the momentum of every group."""
+        self.steps += 1
+        self._set()
 
-    def get_lr(self) -> list[Any]:
-        """The next rate of every group, from its current one; from its first one at the minimum."""
-        height = self._height(self.last_epoch)
-        before = self._height(self.last_epoch - 1) if self.last_epoch else 1.0
-        pairs = zip(self.base_lrs, self.optimizer.param_groups, strict=True)
-        if before == 0:
-            return [group["lr"] + (lr - self.eta_min) * height for lr, group in pairs]
-        return [self.eta_min + (group["lr"] - self.eta_min) * (height / before) for _, group in pairs]
+    def _set(self) -> None:
+        share = min(self.steps / self.warmup_steps, 1.0)
+        share = share if self.rise == "linear" else float(share == 1)
+        for group, own in zip(self.optimizer.param_groups, self.own, strict=True):
+            group["momentum"] = self.initial + (own - self.initial) * share
 
-    def _get_closed_form_lr(self) -> list[Any]:
-        height = self._height(self.last_epoch)
-        return [self.eta_min + (lr - self.eta_min) * height for lr in self.base_lrs]
+    def state_dict(self) -> dict[str, Any]:
+        """What ``load_state_dict`` needs to go on from here."""
+        return {"steps": self.steps, "own": list(self.own)}
 
-    def _height(self, step: int) -> float:
-        """(1 + cos(pi t / T)) / 2 as a square, which does not cancel; exactly 0 at the minimum."""
-        if step % (2 * self.T_max) == self.T_max:
-            return 0.0
-        return math.cos(math.pi * step / (2 * self.T_max)) ** 2
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a saved state; the optimizer's own one holds the momentum itself."""
+        self.steps, self.own = state_dict["steps"], list(state_dict["own"])
 
 
 class ReduceOnPlateau(LRScheduler):
@@ -251,49 +297,3 @@ class ReduceOnPlateau(LRScheduler):
             if float(lr) - reduced > self.eps:
                 # a rate that is a tensor may be part of a CUDA graph, which reads it where it is
                 group["lr"] = lr.fill_(reduced) if isinstance(lr, Tensor) else reduced
-
-
-class MomentumSchedule:
-    """Momentum starts low, while gradients are large, and is raised to its own value after ``warmup_steps``.
-
-    rho_t = initial for t < warmup_steps, then the optimizer's own rho, 0.9 say; with ``rise="linear"``
-    rho_t = initial + (rho - initial) min(t, warmup_steps) / warmup_steps.
-
-    Raises: ValueError for warmup_steps below 1, an initial momentum outside [0, 1], a rise that is unknown.
-    Source: the notes 001, section 8.2; Hinton 2010, "A practical guide to training restricted Boltzmann machines",
-    section 9.1.
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        warmup_steps: int,
-        initial: float = 0.5,
-        rise: Literal["jump", "linear"] = "jump",
-    ):
-        _require_at_least(1, warmup_steps=warmup_steps)
-        _require_fraction(initial=initial)
-        _require_choice(("jump", "linear"), rise=rise)
-        self.optimizer, self.warmup_steps, self.initial, self.rise = optimizer, warmup_steps, initial, rise
-        self.own = [group["momentum"] for group in optimizer.param_groups]
-        self.steps = 0
-        self._set()
-
-    def step(self) -> None:
-        """Count a step and set the momentum of every group."""
-        self.steps += 1
-        self._set()
-
-    def _set(self) -> None:
-        share = min(self.steps / self.warmup_steps, 1.0)
-        share = share if self.rise == "linear" else float(share == 1)
-        for group, own in zip(self.optimizer.param_groups, self.own, strict=True):
-            group["momentum"] = self.initial + (own - self.initial) * share
-
-    def state_dict(self) -> dict[str, Any]:
-        """What ``load_state_dict`` needs to go on from here."""
-        return {"steps": self.steps, "own": list(self.own)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved state; the optimizer's own one holds the momentum itself."""
-        self.steps, self.own = state_dict["steps"], list(state_dict["own"])

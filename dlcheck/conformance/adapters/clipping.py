@@ -81,7 +81,7 @@ class Clipping(Implementation):
     def _with_arrays(self, case: Case) -> Observation:
         if any(grad is None for grad in case.inputs["grads"]):
             raise NotProvided("among arrays no gradient is missing")
-        if case.inputs.get("given_as") == "alone":
+        if case.inputs.get("given_as", "list") != "list":
             raise NotProvided("arrays come in a list")
         arrays = [calling.array(grad, case.dtype, case.layout) for grad in case.inputs["grads"]]
         positional, settings = self._settings(case)

@@ -1,6 +1,6 @@
 """Schedules: the reference gives the learning rate (or momentum) after so many steps, or after one more metric."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -117,31 +117,33 @@ def magnitudes(case: Case, values: Values) -> dict[str, Array]:
 def snippet(component: Component, case: Case) -> list[str]:
     """Step an optimizer and the schedule in turn."""
     quantity = component.inputs[0]
-    rates = np.asarray(case.inputs[quantity]).tolist()
-    momentum = "" if quantity == "lr" else ", 'lr': 0.1"
-    group = f"{{'params': [torch.zeros(1, requires_grad=True)], {quantity!r}: rate{momentum}}}"
+    group = {"lr": "'lr': rate", "momentum": "'momentum': rate, 'lr': 0.1"}[quantity]
     lines = [
-        f"groups = [{group} for rate in {rates}]",
-        "optimizer = torch.optim.SGD(groups)",
-        f"scheduler = target(optimizer{keywords(case)})",
+        "def made():",
+        f"    rates = {np.asarray(case.inputs[quantity]).tolist()}",
+        f"    groups = [{{'params': [torch.zeros(1, requires_grad=True)], {group}}} for rate in rates]",
+        "    optimizer = torch.optim.SGD(groups)",
+        f"    scheduler = target(optimizer{keywords(case)})",
+        *_with_constant(case.inputs.get("constant")),
+        "    return optimizer, scheduler",
+        "optimizer, scheduler = made()",
     ]
-    lines = [*_with_constant(case.inputs.get("constant"), lines)]
     show = f"print([group[{quantity!r}] for group in optimizer.param_groups])"
     show = "print(scheduler.get_last_lr())" if case.run == "last_lr" else show
     return [*lines, show, *(line for step in case.inputs["steps"] for line in (*_stepped(step, quantity), show))]
 
 
-def _with_constant(constant: Mapping[str, Any] | None, lines: Sequence[str]) -> list[str]:
+def _with_constant(constant: Mapping[str, Any] | None) -> list[str]:
     if constant is None:
-        return list(lines)
-    factor, then = constant["factor"], constant["then"]
-    length = constant["steps"]
-    first = f"first = torch.optim.lr_scheduler.ConstantLR(optimizer, factor={factor}, total_iters={length})"
-    if then == "sequential":
-        joined = f"torch.optim.lr_scheduler.SequentialLR(optimizer, [first, scheduler], [{length}])"
-    else:
-        joined = "torch.optim.lr_scheduler.ChainedScheduler([first, scheduler])"
-    return [*lines, first, f"scheduler = {joined}"]
+        return []
+    factor, length = constant["factor"], constant["steps"]
+    joined = "ChainedScheduler([first, scheduler])"
+    if constant["then"] == "sequential":
+        joined = f"SequentialLR(optimizer, [first, scheduler], [{length}])"
+    return [
+        f"    first = torch.optim.lr_scheduler.ConstantLR(optimizer, factor={factor}, total_iters={length})",
+        f"    scheduler = torch.optim.lr_scheduler.{joined}",
+    ]
 
 
 def _stepped(step: Mapping[str, Any], quantity: str) -> list[str]:
@@ -150,11 +152,10 @@ def _stepped(step: Mapping[str, Any], quantity: str) -> list[str]:
         changed = np.asarray(step["set"]).tolist()
         lines += [f"for group, rate in zip(optimizer.param_groups, {changed}): group[{quantity!r}] = rate"]
     if step.get("reload"):
-        lines += ["scheduler.load_state_dict(scheduler.state_dict())  # of a fresh optimizer and scheduler"]
+        lines += ["saved = optimizer.state_dict(), scheduler.state_dict()", "optimizer, scheduler = made()"]
+        lines += ["optimizer.load_state_dict(saved[0])", "scheduler.load_state_dict(saved[1])"]
     given = repr(step["metric"]) if "metric" in step else repr(step["epoch"]) if "epoch" in step else ""
     return [*lines, f"optimizer.step(); scheduler.step({given})"]
 
 
-FORM = Form(
-    {"steps": steps, "last_lr": last_lr, "metrics": metrics}, ("determinism",), snippet, DRIVER, magnitudes
-)
+FORM = Form({"steps": steps, "last_lr": last_lr, "metrics": metrics}, ("determinism",), snippet, DRIVER, magnitudes)
