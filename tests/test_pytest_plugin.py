@@ -55,9 +55,7 @@ def test_options_stand_in_one_group(pytester: pytest.Pytester) -> None:
 
 
 def test_markers_are_registered(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(
-        "import pytest\n@pytest.mark.gpu\n@pytest.mark.peers\ndef test_marked(): pass"
-    )
+    pytester.makepyfile("import pytest\n@pytest.mark.gpu\n@pytest.mark.peers\ndef test_marked(): pass")
     run(pytester, "--strict-markers").assert_outcomes(passed=1)
 
 

@@ -201,7 +201,7 @@ def gradient_causes() -> Judgement:
             confirmed=bool(np.array_equal(first, lost["tanh"])),
         ),
         explanation="Each layer multiplies the gradient by its weights and by the slope of its activation. Small "
-        "initial weights and the sigmoid's slope of at most 1/4 are small factors from the start; a rate that is too large "
+        "initial weights and the sigmoid's slope of at most 1/4 are small factors from the start; too large a rate "
         "drives the units to where tanh is flat, which makes them small later.",
         figures=(_figure(found),),
     )

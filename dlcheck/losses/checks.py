@@ -231,7 +231,7 @@ def _first_classes() -> Rows:
 
 
 def _ignoring() -> Rows:
-    hows = ({}, {"reduction": "none"})
+    hows: tuple[dict[str, Any], ...] = ({}, {"reduction": "none"})
     ignored = [_classes(target=np.array([2, 1, 0]), ignore_index=1, **how) for how in hows]
     beyond = [_classes(target=np.array([2, -1, 0]), ignore_index=-1, **how) for how in hows]
     far = _classes(target=np.array([255, 1, 0]), weight=CLASS_WEIGHTS, ignore_index=255)
@@ -272,8 +272,10 @@ def _smoothing() -> Rows:
     yield "smoothing_weights", "both parts are weighed", (*_both(weighted), all_of_it)
     ignored = [_classes(ignore_index=1, label_smoothing=0.25, **how) for how in ({}, {"reduction": "sum"})]
     yield "smoothing_ignored", "ignored examples have no smoothed part", _both(*ignored)
-    yield "smoothing_images", "the part is one of the classes of axis 1", _both(
-        _classes(SEQUENCE, STEPS, label_smoothing=0.25)
+    yield (
+        "smoothing_images",
+        "the part is one of the classes of axis 1",
+        _both(_classes(SEQUENCE, STEPS, label_smoothing=0.25)),
     )
 
 
@@ -351,9 +353,13 @@ def _kl(component: Component) -> Rows:
     low, lowest = (case(some, np.array([row])) for row in ([-80.0, 0.0, -60.0, -40.0], [-1e4, 0.0, -1e3, -200.0]))
     extremes = _in_dtypes(("float64", "float32"), *_both(low), lowest)
     yield "extremes", "log-probabilities may be very low", extremes
-    yield "shapes", "it takes one number, one row, no row", (
-        *_both(*(_case(_distributions(shape, 7)) for shape in ((1,), (1, 1), (1, 17)))),
-        _case(_distributions((0, 3), 7), reduction="sum"),
+    yield (
+        "shapes",
+        "it takes one number, one row, no row",
+        (
+            *_both(*(_case(_distributions(shape, 7)) for shape in ((1,), (1, 1), (1, 17)))),
+            _case(_distributions((0, 3), 7), reduction="sum"),
+        ),
     )
     yield from _common(plain, also=(case(reduction="sum"),))
     impossible = case(ONE_HOT[:1], np.array([[-np.inf, 0.0, -1.0, -2.0]]), reduction="none")

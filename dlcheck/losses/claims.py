@@ -12,7 +12,9 @@ from dlcheck.losses import proofs
 
 NOTES = Source("Source notes on deep learning", "notes 001, sections 9 and 10")
 GOODFELLOW = Source(
-    "Goodfellow, Bengio, Courville: Deep learning (2016)", "sections 6.2.2.2 and 6.2.2.3", "https://www.deeplearningbook.org"
+    "Goodfellow, Bengio, Courville: Deep learning (2016)",
+    "sections 6.2.2.2 and 6.2.2.3",
+    "https://www.deeplearningbook.org",
 )
 CLASSES, EXAMPLES = 5, 64
 SATURATED = np.array([10.0, 20.0, 40.0, 80.0])

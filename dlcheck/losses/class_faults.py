@@ -42,9 +42,7 @@ def _bce(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happene
 def _binary(terms: Callable[[Array, Array], Array]) -> Replaces:
     """Another formula of logits and targets for the loss without weights."""
 
-    def weighted(
-        input: Array, target: Array, weight: Any = None, pos_weight: Any = None, **_: Any
-    ) -> Array:
+    def weighted(input: Array, target: Array, weight: Any = None, pos_weight: Any = None, **_: Any) -> Array:
         values = terms(input, target)
         if pos_weight is not None:  # it belongs to the term of target 1
             values = values + (pos_weight - 1) * target * terms(input, np.ones_like(target))

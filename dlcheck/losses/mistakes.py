@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlcheck.component import Fault
 from dlcheck.losses import reference
 
-Array = NDArray[Any]
+Array = Any
+"""An array, real or complex."""
 Replaces = dict[str, Callable[..., Any]]
 Arguments = Mapping[str, Any]
 

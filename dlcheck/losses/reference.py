@@ -305,7 +305,7 @@ def _examples(
     _choice("all_ignored", all_ignored, ("nan", "zero"))
     among = {"weights": of_target[kept].sum(), "count": kept.sum(), "nonzero": np.sum(of_target[kept] != 0)}
     count = among[_choice("weighted_mean", weighted_mean, tuple(among))]
-    return np.float64(1.0 if all_ignored == "zero" and not kept.any() else count)
+    return np.asarray(1.0 if all_ignored == "zero" and not kept.any() else count)
 
 
 def _smoothed(
@@ -343,7 +343,7 @@ def _cross_entropy_target(
     else:
         y = _pair(x, target)[1]
         kept = np.ones(y.shape[:axis] + y.shape[axis + 1 :], bool)
-        count = np.float64(kept.size)
+        count = np.asarray(kept.size)
     return w * _smoothed(np.asarray(y, np.float64), kept, axis, smoothing, mass, ignore_index), count
 
 

@@ -9,10 +9,14 @@ from dlcheck.component import Case, Component, Convention, Option, Source
 NOTES = Source("Notes 001", "sections 9 and 10")
 GOODFELLOW = "Goodfellow, Bengio, Courville: Deep learning"
 BOOK = "https://www.deeplearningbook.org"
-TORCH = Source("PyTorch: torch.nn.functional", "loss functions", "https://docs.pytorch.org/docs/stable/nn.functional.html")
+TORCH = Source(
+    "PyTorch: torch.nn.functional", "loss functions", "https://docs.pytorch.org/docs/stable/nn.functional.html"
+)
 OPTAX = Source("optax: losses", "", "https://optax.readthedocs.io/en/latest/api/losses.html")
 KERAS = Source("Keras: losses", "", "https://keras.io/api/losses/")
-MLX = Source("MLX: losses", "python/mlx/nn/losses.py", "https://github.com/ml-explore/mlx/blob/main/python/mlx/nn/losses.py")
+MLX = Source(
+    "MLX: losses", "python/mlx/nn/losses.py", "https://github.com/ml-explore/mlx/blob/main/python/mlx/nn/losses.py"
+)
 TENSORFLOW = Source("TensorFlow: tf.nn.l2_loss", "", "https://www.tensorflow.org/api_docs/python/tf/nn/l2_loss")
 TF1 = Source(
     "TensorFlow 1: Reduction", "SUM_BY_NONZERO_WEIGHTS",
@@ -43,7 +47,9 @@ FAIRSEQ = Source(
     "fairseq: label smoothed cross-entropy", "fairseq/criterions/label_smoothed_cross_entropy.py",
     "https://github.com/facebookresearch/fairseq/blob/main/fairseq/criterions/label_smoothed_cross_entropy.py",
 )  # fmt: skip
-OPENNMT = Source("OpenNMT-py: LabelSmoothingLoss", "removed in #2270", "https://github.com/OpenNMT/OpenNMT-py/pull/2270")
+OPENNMT = Source(
+    "OpenNMT-py: LabelSmoothingLoss", "removed in #2270", "https://github.com/OpenNMT/OpenNMT-py/pull/2270"
+)
 ALL_IGNORED_THREAD = Source("PyTorch", "issue 70348", "https://github.com/pytorch/pytorch/issues/70348")
 WESTON = Source(
     "Weston, Watkins: Support vector machines for multi-class pattern recognition",

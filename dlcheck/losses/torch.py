@@ -264,7 +264,9 @@ def _class_column(weight: Tensor, like: Tensor) -> Tensor:
 
 
 def _softmax(out: Tensor | None, x: Tensor) -> Tensor:
-    return torch.softmax(x, 1) if out is None else torch.ops.aten._softmax.out(x, 1, False, out=out)
+    # the kernel writes as if out were contiguous
+    straight = out is not None and out.is_contiguous()
+    return torch.ops.aten._softmax.out(x, 1, False, out=out) if straight else torch.softmax(x, 1)
 
 
 def _of_labels(smoothing: float, weight: Tensor | None) -> _Terms:
@@ -281,9 +283,7 @@ def _of_labels(smoothing: float, weight: Tensor | None) -> _Terms:
         terms = terms - (even(x) * log_p).sum(1) if smoothing else terms
         return terms.where(kept, 0)
 
-    def gradient(
-        out: Tensor | None, grad: Tensor, x: Tensor, labels: Tensor, of_label: Tensor, kept: Tensor
-    ) -> Tensor:
+    def gradient(out: Tensor | None, grad: Tensor, x: Tensor, labels: Tensor, of_label: Tensor, kept: Tensor) -> Tensor:
         p = _softmax(out, x)
         grad = (grad * kept).unsqueeze(1)
         hard = (1 - smoothing) * grad * of_label.unsqueeze(1)

@@ -94,19 +94,3 @@ def gated_average() -> tuple[Proof, ...]:
               bound - new - z * (bound - h) - (1 - z) * (bound - n), bound - new - z * (bound - h) - (bound - n),
               "all symbols; with -h and -n for a bound from below"),
     )  # fmt: skip
-
-
-def slow_factors() -> tuple[Proof, ...]:
-    """Factors 1 - 1/(k + 1)^2 are below 1, and their product tends to 1/2."""
-    n = sp.Symbol("n", positive=True, integer=True)
-
-    def product(n: sp.Expr) -> sp.Expr:
-        return (n + 2) / (2 * (n + 1))
-
-    following = product(n) * (1 - 1 / (n + 2) ** 2)
-    return (
-        Proof("the product of 1 - 1/(k+1)^2 over k = 1 ... n is (n + 2) / (2 (n + 1))",
-              (product(sp.Integer(1)) - sp.Rational(3, 4), product(n + 1) - following),
-              (product(sp.Integer(1)) - sp.Rational(3, 4), product(n + 1) - product(n) * (1 - 1 / (n + 2))),
-              "every n >= 1, by induction"),
-    )  # fmt: skip

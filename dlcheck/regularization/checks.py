@@ -147,8 +147,10 @@ def _clip_norm(component: Component) -> Rows:
     yield "error_if_nonfinite", "it raises an error where it is asked to", refused
     yield "float32", "it is right in float32", _in_dtypes(("float32",), _clip(max_norm=1.0), returned[0])
     yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, _clip(max_norm=1.0))
-    yield "layouts", "it takes gradients that are views", tuple(
-        replace(_clip(max_norm=1.0), layout=layout) for layout in LAYOUTS[:2]
+    yield (
+        "layouts",
+        "it takes gradients that are views",
+        tuple(replace(_clip(max_norm=1.0), layout=layout) for layout in LAYOUTS[:2]),
     )
 
 
@@ -169,8 +171,10 @@ def _clip_value(component: Component) -> Rows:
     yield "nan", "NaN stays NaN and touches no other element", (_clip(undefined, clip_value=1.0),)
     yield "float32", "it is right in float32", _in_dtypes(("float32",), _clip(clip_value=1.0))
     yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, _clip(clip_value=1.0))
-    yield "layouts", "it takes gradients that are views", tuple(
-        replace(_clip(clip_value=1.0), layout=layout) for layout in LAYOUTS[:2]
+    yield (
+        "layouts",
+        "it takes gradients that are views",
+        tuple(replace(_clip(clip_value=1.0), layout=layout) for layout in LAYOUTS[:2]),
     )
 
 
@@ -230,6 +234,5 @@ def checks(component: Component) -> tuple[Check, ...]:
     """The fixed list of a component's checks, root causes before their consequences."""
     rows = _LISTS[component.name](component)
     return tuple(
-        Check(f"regularization.{component.name}.{name}", says, tuple(cases), *rest)
-        for name, says, cases, *rest in rows
+        Check(f"regularization.{component.name}.{name}", says, tuple(cases), *rest) for name, says, cases, *rest in rows
     )

@@ -259,9 +259,7 @@ def early_stopping_helps_test() -> Judgement:
     seeds = _seeds()
     data = experiment.load("diabetes", seeds, SMALL)
     marks = tuple(range(0, 601, 10))
-    chosen_by, judged_by = (
-        experiment.train(part, seeds, WIDE, (0.05,), 600, marks=marks) for part in _halves(data)
-    )
+    chosen_by, judged_by = (experiment.train(part, seeds, WIDE, (0.05,), 600, marks=marks) for part in _halves(data))
     at = chosen_by.score[0].argmax(1)
     stopped, last = judged_by.score[0][np.arange(len(seeds)), at], judged_by.score[0, :, -1]
     compared = experiment.paired(stopped, last, MARGIN)

@@ -16,9 +16,7 @@ OTHER_STRENGTH = "It pulls more or less than its strength says."
 NO_PULL = "Weights are not pulled to zero as asked for."
 
 
-def _penalty(
-    name: str, value: Callable[[Array, float], Any], slope: Callable[[Array, float], Any]
-) -> dict[str, Any]:
+def _penalty(name: str, value: Callable[[Array, float], Any], slope: Callable[[Array, float], Any]) -> dict[str, Any]:
     """Another penalty and its gradient, of the weights and the strength."""
 
     def forward(weight: Array, strength: float = 1.0, **_: Any) -> Array:

@@ -24,7 +24,9 @@ MIKOLOV = Source(
     "2012, section 3.2.2",
     "https://www.fit.vut.cz/study/phd-thesis/283/",
 )
-PRECHELT = Source("Prechelt: Early stopping - but when?", "1998, section 2.2", "https://doi.org/10.1007/3-540-49430-8_3")
+PRECHELT = Source(
+    "Prechelt: Early stopping - but when?", "1998, section 2.2", "https://doi.org/10.1007/3-540-49430-8_3"
+)
 TORCH = Source("PyTorch: torch.nn.utils", "", "https://docs.pytorch.org/docs/stable/nn.html#utilities")
 TORCH_DROPOUT = Source(
     "PyTorch: dropout", "", "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html"
