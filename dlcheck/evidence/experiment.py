@@ -31,7 +31,7 @@ Direction = Callable[[Tensor, dict[str, Any]], Tensor]
 PROFILE: Profile = "quick"
 """How much to run; set by whoever runs the claims."""
 SEEDS: Mapping[Profile, int] = {"quick": 10, "ci": 30, "deep": 100}
-FIRST_SEED = 5000
+FIRST_SEED = 9000
 """Rules were chosen in trial runs on smaller seeds, which no verdict uses."""
 ROUNDS: Mapping[Profile, int] = {"quick": 101, "ci": 301, "deep": 1001}
 LEVEL = 0.999
