@@ -282,6 +282,8 @@ _TABLE = (
             lambda c: only_back(mapped(c, state=(same, maps.rows(maps.zeros))))),
 )  # fmt: skip
 
-_LAYERS: tuple[Fault, ...] = tuple(fault for faults in _TABLE for fault in faults)
+_LAYERS = tuple(
+    fault for name in ("rnn", "lstm", "gru") for faults in _TABLE for fault in faults if fault.component == name
+)
 
 FAULTS = (*_LAYERS, *MEMORY_FAULTS)

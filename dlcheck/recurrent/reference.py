@@ -384,6 +384,7 @@ def gated(
     """The recurrence of ``gru``."""
     return Recurrence(gru_cell(reset, update, biases, gate_activation))
 
+
 # --- pyramidal ---
 
 
