@@ -1,13 +1,16 @@
 """Other people's implementations, judged as a user would judge them: right, and their conventions named."""
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import dlcheck
+from dlcheck.conformance.implementation import Refused
 
 TORCH = {"epsilon": "outside_sqrt", "weight_decay": "coupled"}
+KERAS_BATCH_NORM = {"momentum": "old_0.99", "running_variance": "biased", "default_eps": "1e-3", "one_value": "bias"}
 OPTAX_ADAGRAD = {"epsilon": "inside_sqrt", "default_initial_accumulator_value": "0.1", "default_eps": "1e-7"}
 
 
@@ -60,3 +63,103 @@ def test_torch(target: str, component: str, settings: dict[str, Any], followed: 
 def test_optax(component: str, settings: dict[str, Any], followed: dict[str, str]) -> None:
     found = conventions_of(f"optax:{component}", component, settings)
     assert {axis: found.get(axis) for axis in followed} == followed
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(
+    ("target", "component", "followed"),
+    [
+        ("jax.nn:softmax", "softmax", {"default_axis": "last"}),
+        ("jax.nn:leaky_relu", "leaky_relu", {"default_slope": "0.01", "gradient_at_zero": "one"}),
+        ("equinox.nn:Linear", "linear", {}),
+        ("flax.linen:Dense", "linear", {}),
+        ("keras.activations:relu", "relu", {"gradient_at_zero": "0", "nan": "propagates"}),
+        ("keras.activations:softmax", "softmax", {"default_axis": "last"}),
+        ("keras.activations:leaky_relu", "leaky_relu", {"default_slope": "0.2", "gradient_at_zero": "slope"}),
+        ("keras.layers:Dense", "linear", {}),
+        ("keras.layers:Conv2D", "conv2d", {"kernel": "cross_correlation", "same_padding": "end"}),
+        ("keras.layers:MaxPooling2D", "max_pool2d", {"ties": "first", "nan": "propagates"}),
+        ("keras.layers:AveragePooling2D", "avg_pool2d", {"default_rounding": "floor"}),
+        ("keras.layers:GlobalAveragePooling2D", "global_avg_pool2d", {"spatial_axes": "dropped"}),
+        ("keras.layers:PReLU", "prelu", {}),
+        ("keras.layers:BatchNormalization", "batch_norm", KERAS_BATCH_NORM),
+        ("keras.layers:LSTM", "lstm", {"time_axis": "second", "biases": "one", "padded_output": "repeated"}),
+        ("keras.layers:GRU", "gru", {"reset": "after", "update": "keeps", "biases": "two"}),
+        ("keras.losses:MeanSquaredError", "mse_loss", {"scale": "mean"}),
+        ("keras.losses:MeanAbsoluteError", "l1_loss", {"gradient_at_zero": "0"}),
+        ("keras.losses:Huber", "huber_loss", {"default_reduction": "mean"}),
+        ("keras.optimizers:SGD", "sgd", {"velocity": "inside", "weight_decay": "decoupled", "default_lr": "0.01"}),
+        ("keras.initializers:GlorotUniform", "xavier_uniform_", {"fan": "average"}),
+        ("keras.initializers:RandomNormal", "normal_", {"default_scale": "0.05"}),
+        ("keras.initializers:Orthogonal", "orthogonal_", {"route": "qr"}),
+    ],
+)
+def test_frameworks(target: str, component: str, followed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(target.partition(".")[0])
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    found = conventions_of(target, component, {"layout": "keras"} if component in ("lstm", "gru", "rnn") else {})
+    assert {axis: found.get(axis) for axis in followed} == followed
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(
+    ("target", "component", "known"),
+    [
+        # in half precision beta_2 = 0.999 is 1 and its powers are too, so that the correction of the bias is off
+        ("keras.optimizers:Adam", "adam", {"half"}),
+        # it limits probabilities to [1e-7, 1]
+        ("keras.losses:KLDivergence", "kl_div", {"extremes"}),
+        # losses of no example are returned as they are, unreduced
+        ("keras.losses:SparseCategoricalCrossentropy", "cross_entropy", {"shapes"}),
+    ],
+)
+def test_deviations_of_keras(target: str, component: str, known: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("keras")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    report = dlcheck.check(target, component, examples=5)
+    found = {finding.check.rpartition(".")[2] for finding in report.findings if finding.severity == "error"}
+    assert found == known, str(report)
+
+
+JAX_SOFTMAX = """
+import jax.numpy as jnp
+
+def softmax(x, axis=-1):
+    shifted = x - {shift}
+    return jnp.exp(shifted) / jnp.exp(shifted).sum(axis, keepdims=True)
+"""
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(("shift", "conforms"), [("x.max(axis, keepdims=True)", True), ("0", False)])
+def test_own_function_of_jax(shift: str, conforms: bool, tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    file = tmp_path / "mine.py"
+    file.write_text(JAX_SOFTMAX.format(shift=shift), encoding="utf-8")
+    report = dlcheck.check(f"{file}:softmax", "softmax", examples=2)
+    assert report.conforms == conforms, str(report)
+    statuses = {check.id: check.status for check in report.checks}
+    assert statuses["activations.softmax.gradient"] == "pass"
+    assert statuses["activations.softmax.extremes"] == ("pass" if conforms else "fail")
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(("operator", "conforms"), [("Softmax", True), ("Hardmax", False)])
+def test_onnx(operator: str, conforms: bool, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node(operator, ["x"], ["y"])], "model", values[:1], values[1:])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "model.onnx")
+    report = dlcheck.check(str(tmp_path / "model.onnx"), "softmax", examples=2)
+    assert report.conforms == conforms, str(report)
+    statuses = {check.id: check.status for check in report.checks}
+    assert statuses["activations.softmax.gradient"] == "not_provided"
+    if conforms:
+        assert report.conventions == {"default_axis": "last"}
+
+
+def test_onnx_file_is_missing() -> None:
+    with pytest.raises(Refused, match=r"no file 'missing\.onnx'"):
+        dlcheck.check("missing.onnx", "softmax")

@@ -8,6 +8,21 @@ from dlcheck import results
 from dlcheck.outcomes import record
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Compiled code is for measuring: it takes a minute to make, and warns of what is torch's own affair."""
+    compiled = [item for item in items if _code(item) == "compiled"]
+    for item in compiled:
+        item.add_marker(pytest.mark.filterwarnings("ignore"))
+    if config.getoption("benchmark_disable") and not config.getoption("benchmark_enable"):
+        config.hook.pytest_deselected(items=compiled)
+        items[:] = [item for item in items if item not in compiled]
+
+
+def _code(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("code", "") if callspec else ""
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Function) -> Iterator[None]:
     yield
