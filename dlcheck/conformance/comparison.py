@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,11 @@ class Trial:
 
     def case(self, case: Case) -> Case:
         """The case as both sides get it."""
-        return self._cases.setdefault(case, prepared(case, self._fixed))
+        if case not in self._cases:
+            widest = self.implementation.widest
+            held = replace(case, dtype=widest) if case.dtype == "float64" != widest else case
+            self._cases[case] = prepared(held, self._fixed)
+        return self._cases[case]
 
     def seen(self, case: Case) -> Observation:
         """What the implementation gave; raises NotProvided or Misbehaviour, the same each time."""
@@ -84,9 +88,9 @@ class Trial:
         return found
 
     def _observed(self, case: Case) -> Observation | NotProvided | Misbehaviour:
-        if self._fixed and (clash := self._clash(case)):
-            return NotProvided(clash)
         try:
+            if self._fixed and (clash := self._clash(case)):
+                return NotProvided(clash)
             return self._ran(case)
         except Refused:
             raise
@@ -138,12 +142,12 @@ class Trial:
         if quick and (clear := self._at_a_glance(expected, case, seen)):
             return clear
         asked = {name: value for name, value in expected.values.items() if name not in seen.lacks}
-        rough = _compare_values(asked, seen.values, case.dtype, self._roundings(asked, case))
+        rough = _compare_values(asked, seen.values, self.case(case).dtype, self._roundings(asked, case))
         if rough.agrees or rough.says:
             return rough
         allowed = hypothesis.allowance(self.case(case), strict=check.severity == "advice")
         self._typical.setdefault(case, np.concatenate([np.ravel(allowed[name]) for name in expected.values]))
-        return _compare_values(asked, seen.values, case.dtype, allowed)
+        return _compare_values(asked, seen.values, self.case(case).dtype, allowed)
 
     def _at_a_glance(self, expected: Observation, case: Case, seen: Observation) -> Comparison | None:
         """What is plain without the hypothesis's own allowed error: all equal but for roundings, or something far off.
@@ -155,13 +159,13 @@ class Trial:
         error = np.abs(seen.flat - expected.flat)
         if case in self._typical and np.any(error > _FAR * self._typical[case]):
             return Comparison(_FAR)
-        same = error <= numerics.roundings(expected.flat, case.dtype, self.component.operations(case))
+        same = error <= numerics.roundings(expected.flat, self.case(case).dtype, self.component.operations(case))
         return Comparison(0.0) if np.all(same) else None
 
     def _roundings(self, values: Mapping[str, Array], case: Case) -> dict[str, Array]:
         """The part of the allowed error that needs no conditioning: enough for most cases, and cheap."""
         return {
-            name: numerics.roundings(value, case.dtype, self.component.operations(case))
+            name: numerics.roundings(value, self.case(case).dtype, self.component.operations(case))
             for name, value in values.items()
         }
 

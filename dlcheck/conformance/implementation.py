@@ -69,10 +69,14 @@ class Observation:
 
 
 class Implementation:
-    """Code for a component, driven through cases; ``name`` is how reports call it."""
+    """Code for a component, driven through cases; ``name`` is how reports call it.
+
+    ``widest`` is the widest dtype that it computes in: cases in float64 are run in that.
+    """
 
     name: str
     component: Component
+    widest: str = "float64"
 
     def observe(self, case: Case) -> Observation:
         """Run one case. Raises NotProvided where the code lacks what the case asks for, Misbehaviour where it fails."""

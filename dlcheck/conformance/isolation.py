@@ -37,6 +37,7 @@ class Isolated(Implementation):
         self._connection: Connection | None = None
         self._process: Any = None
         self._ready = False
+        self._widest = "float64"
         self._lost = 0
 
     def start(self) -> None:
@@ -55,6 +56,7 @@ class Isolated(Implementation):
 
     def _spawned(self, there: Connection) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "PYTHONWARNINGS": "ignore"}
+        environment.setdefault("KERAS_BACKEND", "torch")
         return subprocess.Popen(
             [sys.executable, "-m", "dlcheck.conformance.worker", str(there.fileno())],
             pass_fds=[there.fileno()],
@@ -94,9 +96,7 @@ class Isolated(Implementation):
             raise Misbehaviour(f"it is not tried any more: its process was lost {ATTEMPTS} times")
         if self._connection is None:
             self.start()
-        if not self._ready:
-            self._received(max(self.timeout, 60.0))
-            self._ready = True
+        self._await_ready()
         plain = {name: getattr(case, name) for name in Case.__dataclass_fields__}
         try:
             self._connection.send_bytes(wire.encode(plain))  # type: ignore[union-attr]
@@ -108,6 +108,18 @@ class Isolated(Implementation):
         if "failure" in answer:
             raise Misbehaviour(answer["failure"])
         return Observation(answer["values"], answer["facts"], answer["lacks"])
+
+    def _await_ready(self) -> None:
+        if not self._ready:
+            self._widest = self._received(max(self.timeout, 60.0))["widest"]
+            self._ready = True
+
+    @property
+    def widest(self) -> str:  # type: ignore[override]
+        """The widest dtype that the target computes in, known once it is ready."""
+        if self._connection is not None:
+            self._await_ready()
+        return self._widest
 
     def _received(self, timeout: float) -> dict[str, Any]:
         connection = self._connection

@@ -18,14 +18,18 @@ from dlcheck.conformance.oracle import Reference
 
 
 def load(target: str) -> Any:
-    """The object that ``path/to/file.py:name`` or ``package.module:name`` names; names may have dots.
+    """The object that ``path/to/file.py:name`` or ``package.module:name`` names (dots too), or a ``.onnx`` file.
 
     Raises Refused where the form is wrong, the file or module is missing or fails to import, or it has no such
     name.
     """
+    if target.endswith(".onnx"):
+        return frameworks.onnx_model(target)
     place, colon, name = target.rpartition(":")
     if not (colon and place and name):
-        raise Refused(f"target {target!r} has no name: expected path/to/file.py:name or package.module:name")
+        raise Refused(
+            f"target {target!r} has no name: expected path/to/file.py:name, package.module:name or path/to/model.onnx"
+        )
     found: Any = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
     for part in name.split("."):
         if not hasattr(found, part):
@@ -81,7 +85,10 @@ def adapt(
     ``fixed`` are keywords passed in every call. Raises Refused where the code is in no accepted form.
     """
     adapter = importlib.import_module(f"dlcheck.conformance.adapters.{component.form}")
-    return adapter.adapt(component, frameworks.in_torch(component, code), fixed or {}, device, seed)
+    driven = frameworks.in_torch(component, code)
+    adapted = adapter.adapt(component, driven, fixed or {}, device, seed)
+    adapted.widest = getattr(driven, "widest", adapted.widest)
+    return adapted
 
 
 def ours(component: Component, name: str, device: str = "cpu") -> Implementation | None:

@@ -30,7 +30,7 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
         adapted = targets.adapt(component, loaded, request["fixed"], request["device"], request["seed"])
     except Refused as error:
         return connection.send_bytes(wire.encode({"refused": str(error)}))
-    connection.send_bytes(wire.encode({"ready": adapted.name}))
+    connection.send_bytes(wire.encode({"ready": adapted.name, "widest": adapted.widest}))
     while (message := connection.recv_bytes()) is not None:
         connection.send_bytes(wire.encode(_answer(adapted, wire.decode(message))))
 

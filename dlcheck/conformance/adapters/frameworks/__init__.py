@@ -3,14 +3,16 @@
 import importlib
 import inspect
 import sys
+from pathlib import Path
 from typing import Any
 
 from dlcheck.component import Component
+from dlcheck.conformance.implementation import Refused
 
 _LIBRARIES = ("keras", "flax", "equinox", "optax", "jax")
 """Those with a module here, the ones built on others first; optax's functions are JAX's."""
-_OWN_FORMS = ("optimizer", "differentiation")
-"""Forms whose adapters take JAX's code as it is."""
+_OF_JAX = ("function", "initializer")
+"""Forms in which JAX's code is translated; the adapter of others takes it as it is."""
 
 
 def in_torch(component: Component, code: Any) -> Any:
@@ -19,12 +21,22 @@ def in_torch(component: Component, code: Any) -> Any:
     A library is looked at only where it is loaded already, which it is where code belongs to it.
     """
     library = next((name for name in _LIBRARIES if name in _packages(code)), None)
-    if library in ("optax", "jax") and component.form in _OWN_FORMS:
+    if library in ("optax", "jax") and component.form not in _OF_JAX:
         return code
     if library is None:
         written_for_jax = inspect.isfunction(code) and "jax" in sys.modules and component.form == "function"
         return _bridge("jax").perhaps(component, code) if written_for_jax else code
     return _bridge("jax" if library == "optax" else library).in_torch(component, code)
+
+
+def onnx_model(path: str) -> Any:
+    """An ONNX file as a NumPy function; raises Refused where there is no such file, or no onnxruntime to run it."""
+    if not Path(path).is_file():
+        raise Refused(f"no file {path!r}")
+    try:
+        return _bridge("onnx").Model(Path(path))
+    except ImportError as error:
+        raise Refused(f"{path} needs onnxruntime, which cannot be imported: {error}") from error
 
 
 def _bridge(library: str) -> Any:

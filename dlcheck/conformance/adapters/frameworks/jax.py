@@ -1,8 +1,8 @@
 """JAX: functions of arrays as functions of tensors, differentiated by ``jax.vjp``."""
 
-import functools
 import inspect
 from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 import jax  # type: ignore[import-not-found]
@@ -32,7 +32,7 @@ def perhaps(component: Component, code: Callable[..., Any]) -> Callable[..., Any
     """A stranger's function: if it gives JAX's arrays for them, one of tensors; until that shows, as it is."""
     of_jax: list[bool] = []
 
-    @functools.wraps(code)
+    @wraps(code)
     def driven(*args: Any, **keywords: Any) -> Any:
         if of_jax != [False] and any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves((args, keywords))):
             if of_jax or _gives_arrays(code, args, keywords):
@@ -84,13 +84,22 @@ def array(tensor: torch.Tensor) -> jax.Array:
     values = tensor.detach().cpu()
     if not values.is_floating_point():
         return jax.numpy.asarray(values.numpy().copy())
-    return jax.numpy.asarray(values.double().numpy().copy(), str(tensor.dtype).removeprefix("torch."))
+    dtype = jax.numpy.dtype(str(tensor.dtype).removeprefix("torch."))
+    return jax.numpy.asarray(values.double().numpy().astype(dtype))
 
 
 def _tensor(values: jax.Array) -> torch.Tensor:
     if not jax.numpy.issubdtype(values.dtype, jax.numpy.floating):
         return torch.tensor(np.asarray(values))
     return torch.tensor(np.asarray(values, np.float64)).to(getattr(torch, values.dtype.name))
+
+
+def _compiled(function: Callable[..., Any], *arrays: Any) -> Any:
+    """What a function gives as one program, quicker than step by step, which is left to what cannot be traced."""
+    try:
+        return jax.jit(function)(*arrays)
+    except Exception:
+        return function(*arrays)
 
 
 class _Bridge(torch.autograd.Function):
@@ -100,17 +109,17 @@ class _Bridge(torch.autograd.Function):
         arrays = dict(enumerate(map(array, tensors)))
         ctx.wanted = [place for place, needs in enumerate(ctx.needs_input_grad[1:]) if needs]
         if ctx.wanted:
-            outputs, ctx.pullback = jax.vjp(
-                lambda *some: function(*(arrays | dict(zip(ctx.wanted, some, strict=True))).values()),
+            outputs, ctx.pullback = _compiled(
+                partial(jax.vjp, lambda *some: function(*(arrays | dict(zip(ctx.wanted, some, strict=True))).values())),
                 *(arrays[place] for place in ctx.wanted),
             )
         else:
-            outputs = function(*arrays.values())
+            outputs = _compiled(function, *arrays.values())
         return tuple(_tensor(output).to(ctx.device) for output in outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        found = ctx.pullback(tuple(map(array, grads)))
+        found = _compiled(lambda pullback, grads: pullback(grads), ctx.pullback, tuple(map(array, grads)))
         by_place = {place: _tensor(grad).to(ctx.device) for place, grad in zip(ctx.wanted, found, strict=True)}
         return None, *(by_place.get(place) for place in range(len(ctx.needs_input_grad) - 1))
 

@@ -1,7 +1,8 @@
 """Keras 3 on the backends torch and jax: layers, losses, activations, initializers, optimizers."""
 
+import inspect
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import keras  # type: ignore[import-not-found]
@@ -11,7 +12,7 @@ from dlcheck.component import Component
 from dlcheck.conformance.adapters import calling
 from dlcheck.conformance.adapters.frameworks import naming
 from dlcheck.conformance.adapters.frameworks.filling import in_place
-from dlcheck.conformance.implementation import Misbehaviour, NotProvided, Refused
+from dlcheck.conformance.implementation import NotProvided, Refused
 
 Tensor = torch.Tensor
 
@@ -21,13 +22,26 @@ _OF_OPTIMIZERS = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho"}
 
 
 def in_torch(component: Component, code: Any) -> Any:
-    """Keras' code as torch code; raises Refused for a backend that is neither torch nor jax."""
+    """Keras' code as torch code, in float32 at most, which Keras makes of float64.
+
+    Raises Refused for a backend that is neither torch nor jax.
+    """
+    driven = _driven(component, code)
+    driven.widest = "float32"
+    return driven
+
+
+def _driven(component: Component, code: Any) -> Any:
     if keras.backend.backend() not in ("torch", "jax"):
         raise Refused(f"Keras runs on {keras.backend.backend()}, expected KERAS_BACKEND=torch or KERAS_BACKEND=jax")
     if component.form == "initializer":
         return in_place(component, code, _OF_INITIALIZERS, _drawn)
     if component.form in _CLASSES:
         return naming.derived(_CLASSES[component.form], code)
+    if component.form == "optimizer":
+        return _optimizer(code)
+    if component.form != "function":
+        raise Refused(f"Keras' code is not judged as {component.name}")
     if isinstance(code, type) and issubclass(code, keras.losses.Loss):
         return naming.function(component, _Loss(component, code), {})
     if isinstance(code, type) and component.name in _LAYERS:
@@ -48,26 +62,21 @@ def _backend(function: Callable[..., Any]) -> Callable[..., Any]:
     return partial(jax.called, function)
 
 
-def _applied(layer: Any, inputs: tuple[Tensor, ...], weights: list[Tensor | None], **keywords: Any) -> Any:
-    """What a built layer gives for inputs, its weights put in place of its own, and its other variables after that."""
-    values = [weight for weight in weights if weight is not None]
-    if len(values) != len(layer.trainable_variables):
-        raise NotProvided(f"it has {len(layer.trainable_variables)} weights, expected {len(values)}")
-
-    def run(*arrays: Any) -> Any:
-        given, own = arrays[: len(inputs)], arrays[len(inputs) : len(inputs) + len(values)]
-        kept = arrays[len(inputs) + len(values) :] or [variable.value for variable in layer.non_trainable_variables]
-        return layer.stateless_call(own, kept, *given, **keywords)
-
-    return run, values
+def _made(code: Any, dtype: str, **keywords: Any) -> Any:
+    """A layer, loss or optimizer that computes in a dtype: Keras' default decides too, for learning rates and means."""
+    keras.config.set_floatx(dtype)
+    return code(**keywords) if issubclass(code, keras.optimizers.Optimizer) else code(dtype=dtype, **keywords)
 
 
 def _forward(code: Any, x: Tensor, weights: list[Tensor | None], **keywords: Any) -> Tensor:
     """One call of a layer made for its input."""
-    layer = code(dtype=calling.dtype_name(x), **keywords)
+    layer = _made(code, calling.dtype_name(x), **keywords)
     layer.build(tuple(x.shape))
-    run, values = _applied(layer, (x,), weights)
-    return _backend(lambda *arrays: run(*arrays)[0])(x, *values)
+    values = [weight for weight in weights if weight is not None]
+    if len(values) != len(layer.trainable_variables):
+        raise NotProvided(f"it has {len(layer.trainable_variables)} weights, not {len(values)}")
+    kept = [variable.value for variable in layer.non_trainable_variables]
+    return _backend(lambda x, *values: layer.stateless_call(values, kept, x)[0])(x, *values)
 
 
 def _images(code: Any, x: Tensor, weights: list[Tensor | None], **keywords: Any) -> Tensor:
@@ -91,7 +100,11 @@ def _conv2d(
 
 def _pool(code: Any, x: Tensor, kernel_size: Any = 2, stride: Any = None, padding: Any = 0, **given: Any) -> Tensor:
     steps = None if stride is None else naming.pair(stride)
-    named = {"pool_size": naming.pair(kernel_size), "strides": steps, "padding": naming.unpadded(padding, code.__name__)}
+    named = {
+        "pool_size": naming.pair(kernel_size),
+        "strides": steps,
+        "padding": naming.unpadded(padding, code.__name__),
+    }
     return _images(code, x, [], **named, **given)
 
 
@@ -124,7 +137,7 @@ def _activation(code: Any) -> Callable[..., Tensor]:
     def activation(x: Tensor, **settings: Any) -> Tensor:
         return _forward(code, x, [], **naming.keywords(settings, _NAMES))
 
-    known = calling.parameters(code) or {}
+    known = _known(code)
     if "axis" in known:
         return lambda x, dim=None, **more: activation(x, **({} if dim is None else {"dim": dim}), **more)
     if "negative_slope" in known:
@@ -142,13 +155,13 @@ class _Loss:
 
     def __call__(self, input: Tensor, target: Tensor, reduction: str = "mean", **settings: Any) -> Tensor:
         reductions = {"mean": "sum_over_batch_size", "sum": "sum", "none": None}
-        if reduction != "mean" and self.component.name != "cross_entropy" and input.dim() > 1:
+        if reduction != "mean" and self.component.name != "cross_entropy":
             raise NotProvided("it takes the mean over the last axis in any case")
-        known = calling.parameters(self.code) or {}
-        named = {"reduction": reductions[reduction], "dtype": calling.dtype_name(input), **settings}
+        known = _known(self.code)
+        named = {"reduction": reductions[reduction], **settings}
         if "from_logits" in known:
             named["from_logits"] = True
-        loss = self.code(**named)
+        loss = _made(self.code, calling.dtype_name(input), **named)
         if self.component.name == "cross_entropy":
             input = input.movedim(1, -1) if input.dim() > 1 else input
             sparse = not target.is_floating_point()
@@ -168,7 +181,7 @@ class _Module(torch.nn.Module):
 
     def built(self, dtype: str, shape: tuple[Any, ...]) -> Any:
         """The layer."""
-        layer = self.code(dtype=dtype, **self.keywords)
+        layer = _made(self.code, dtype, **self.keywords)
         layer.build(shape)
         return layer
 
@@ -188,18 +201,21 @@ class _Recurrent(_Module):
             values = torch.tensor(keras.ops.convert_to_numpy(variable.value))
             setattr(self, variable.name, torch.nn.Parameter(values))
 
-    def forward(self, x: Tensor, h_0: Tensor | None = None, c_0: Tensor | None = None, mask: Any = None) -> Any:
+    def forward(self, x: Tensor, h_0: Any = None, c_0: Any = None, lengths: Any = None) -> Any:
         """The outputs, and the state after the last step."""
         layer = self.built(calling.dtype_name(x), self.shape)
         state = [row for row in (h_0, c_0) if row is not None]
-        if mask is not None and mask.shape != x.shape[:2]:
-            raise NotProvided("its masks are (N, T)")
-        run, values = _applied(layer, (x, *state), [getattr(self, v.name) for v in layer.trainable_variables])
-        return _backend(lambda *given: self._ran(run, len(state), mask, *given))(x, *state, *values)
+        if lengths is not None and len(lengths) != len(x):
+            raise NotProvided("its sequences are (N, T, F)")
+        mask = None if lengths is None else torch.arange(x.shape[1]) < lengths[:, None]
+        values = [getattr(self, variable.name) for variable in layer.trainable_variables]
 
-    @staticmethod
-    def _ran(run: Any, states: int, mask: Any, x: Any, *others: Any) -> Any:
-        return run(x, *others)[0]
+        def run(mask: Any, state: Any, x: Any, *values: Any) -> Any:
+            given = {"initial_state": list(state)} if state else {}
+            kept = [variable.value for variable in layer.non_trainable_variables]
+            return layer.stateless_call(values, kept, x, mask=mask, **given)[0]
+
+        return _backend(run)(mask, state, x, *values)
 
 
 class _BatchNorm(_Module):
@@ -224,20 +240,13 @@ class _BatchNorm(_Module):
         last = x.movedim(1, -1)
         self.keywords |= {"momentum": self.momentum} if hasattr(self, "momentum") else {}
         layer = self.built(calling.dtype_name(x), tuple(last.shape))
-        run, values = _applied(layer, (last,), [getattr(self, "weight", None), getattr(self, "bias", None)])
-        kept = (self.running_mean, self.running_var)
-        training = self.training
-        ran = _backend(lambda *arrays: _trained(layer, len(values), training, *arrays))
-        output, mean, variance = ran(last, *values, *kept)
+        weights, training = list(self.parameters()), self.training
+        ran = _backend(lambda weights, kept, x: layer.stateless_call(weights, kept, x, training=training))
+        output, (mean, variance) = ran(weights, [self.running_mean, self.running_var], last)
         with torch.no_grad():
             self.running_mean.copy_(mean)  # type: ignore[operator]
             self.running_var.copy_(variance)  # type: ignore[operator]
         return output.movedim(-1, 1)
-
-
-def _trained(layer: Any, weights: int, training: bool, x: Any, *arrays: Any) -> Any:
-    output, kept = layer.stateless_call(arrays[:weights], arrays[weights:], x, training=training)
-    return output, *kept
 
 
 class _Optimizer:
@@ -247,12 +256,13 @@ class _Optimizer:
 
     def __init__(self, params: Any, **settings: Any):
         self.params = list(params)
-        keras.config.set_floatx(calling.dtype_name(self.params[0]))  # what the learning rate is held in
         betas = dict(zip(("beta_1", "beta_2"), settings.pop("betas", ()), strict=False))
-        self.optimizer = self.code(**naming.keywords(settings, _OF_OPTIMIZERS), **betas)
+        dtype = calling.dtype_name(self.params[0])
+        self.optimizer = _made(self.code, dtype, **naming.keywords(settings, _OF_OPTIMIZERS), **betas)
         self.variables = [keras.Variable(p.detach().double().numpy(), dtype=calling.dtype_name(p)) for p in self.params]
         self.optimizer.build(self.variables)
-        self.param_groups = [{"lr": float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))}]
+        rate: Any = keras.ops.convert_to_numpy(self.optimizer.learning_rate)
+        self.param_groups = [{"lr": float(rate)}]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -271,10 +281,30 @@ class _Optimizer:
                 p.copy_(torch.tensor(keras.ops.convert_to_numpy(keras.ops.cast(variable.value, "float64"))))
 
 
-_CLASSES: dict[str, type] = {"recurrent": _Recurrent, "batch_norm": _BatchNorm, "optimizer": _Optimizer}
+_CLASSES: dict[str, type] = {"recurrent": _Recurrent, "batch_norm": _BatchNorm}
+
+
+def _optimizer(code: Any) -> type:
+    """A class that shows the settings of Keras' own under torch's names."""
+    own = {
+        theirs: ours
+        for ours, theirs in _OF_OPTIMIZERS.items()
+        if not (ours == "alpha" and "momentum" not in _known(code))
+    }
+    shown = [inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    for name, parameter in _known(code).items():
+        if name != "beta_2":
+            shown.append(parameter.replace(name="betas" if name == "beta_1" else own.get(name, name)))
+    made = naming.derived(_Optimizer, code)
+    made.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    return made
+
+
+def _known(code: Any) -> dict[str, inspect.Parameter]:
+    return calling.parameters(code) or {}
 
 
 def _drawn(code: Any, shape: tuple[int, ...], dtype: str, seed: int, **settings: Any) -> Tensor:
-    seeded = {"seed": seed} if "seed" in (calling.parameters(code) or {}) else {}
+    seeded = {"seed": seed} if "seed" in (_known(code)) else {}
     drawn = code(**settings, **seeded)(shape, dtype)
     return torch.tensor(keras.ops.convert_to_numpy(drawn))

@@ -31,6 +31,8 @@ def function(component: Component, code: Callable[..., Any], names: Mapping[str,
 
     @functools.wraps(code)
     def renamed(*arrays: Any, **settings: Any) -> Any:
+        if "dim" in own.values() and not arrays[0].ndim:
+            raise NotProvided("it takes no array without axes")
         theirs = keywords(settings, {ours: name for name, ours in own.items()})
         return call(code, *arrays, **theirs) if call else code(*arrays, **theirs)
 

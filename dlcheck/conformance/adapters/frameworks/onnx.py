@@ -4,7 +4,6 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 
@@ -34,31 +33,32 @@ class Model:
         names = [name if name.isidentifier() else f"input_{place}" for place, name in enumerate(self._inputs)]
         self.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])
 
+    takes_arrays = True
+
     @property
-    def dtype(self) -> str:
-        """The one floating-point dtype that it computes in."""
+    def widest(self) -> str:
+        """The floating-point dtype that it computes in."""
         return next((name for name in map(self._dtype, self._inputs) if name.startswith("float")), "float32")
 
     def _dtype(self, name: str) -> str:
         return _DTYPES[self._inputs[name].type]
 
-    def __call__(self, *arrays: NDArray[Any], **further: NDArray[Any]) -> NDArray[Any]:
+    def __call__(self, *arrays: NDArray[Any], **further: NDArray[Any]) -> Any:
         """The first output; raises NotProvided for arrays of a shape or dtype that the graph does not take."""
         given = inspect.signature(self).bind(*arrays, **further).arguments
-        fed = dict(zip(self._inputs, map(np.ascontiguousarray, given.values()), strict=True))
+        fed = dict(zip(self._inputs, given.values(), strict=True))
         for name, values in fed.items():
             self._expect(name, values)
-        outputs = self._session.run(None, {name: values.astype(self._dtype(name)) for name, values in fed.items()})
+        outputs = self._session.run(None, {name: values.astype(self._dtype(name), "C") for name, values in fed.items()})
         if not outputs:
             raise Misbehaviour("the graph has no output")
         return outputs[0]
 
     def _expect(self, name: str, values: NDArray[Any]) -> None:
         declared = self._inputs[name].shape
-        fits = len(declared) == values.ndim and all(
-            not isinstance(wanted, int) or wanted == size for wanted, size in zip(declared, values.shape, strict=True)
-        )
-        if not fits:
+        axes = zip(declared, values.shape, strict=False)
+        fits = len(declared) == values.ndim and all(not isinstance(size, int) or size == own for size, own in axes)
+        if declared and not fits:  # a model may leave the shape open, which reads as no axes
             raise NotProvided(f"its input {name} has shape {declared}, not {list(values.shape)}")
         if values.dtype.kind == "f" and values.dtype.name != self._dtype(name):
             raise NotProvided(f"it computes in {self._dtype(name)}")
