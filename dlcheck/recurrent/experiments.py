@@ -76,7 +76,7 @@ def lstm_gate_importance() -> Judgement:
     """Hold one gate open at a time while an LSTM learns to read digits piece by piece."""
     networks = {"all gates": Remembering(0, 1.0, PIECES, 16)}
     networks |= {f"without {gate}": Remembering(0, 1.0, PIECES, 16, frozenset({gate})) for gate in GATES}
-    curves = {label: _runs("digits", network, _RATES[1:], 120, times=2) for label, network in networks.items()}
+    curves = {label: _runs("digits", network, _RATES[1:], 120, times=4) for label, network in networks.items()}
     last = {label: _last(runs) for label, runs in curves.items()}
     pairs = [("input", "forget"), ("input", "output"), ("forget", "output")]
     intervals = {
@@ -116,7 +116,7 @@ def lstm_gate_importance() -> Judgement:
 def lstm_forget_bias_trains() -> Judgement:
     """Train with several biases where an example is asked for at once, and where after fifty blank steps."""
     curves = {
-        (delay, bias): _runs("breast cancer", Remembering(delay, bias), _RATES, 60)
+        (delay, bias): _runs("breast cancer", Remembering(delay, bias), _RATES, 60, times=3)
         for delay in (SHORT, LONG)
         for bias in BIASES
     }

@@ -21,8 +21,8 @@ PUSH, POP, STILL = range(3)
 CERTAIN = 1000.0
 """A logit beyond which float64 knows neither e^-x nor sigmoid(-x) from 0: actions are exactly one-hot."""
 EXAMPLES, LONG = 100, 30
-ALL = range(1, 3 * LONGEST + 1)
-"""The training strings and longer ones: n = 1 to 18."""
+ALL = range(1, 2 * LONGEST + 1)
+"""The training strings and longer ones: n = 1 to 12."""
 LEAST = 3
 """Networks that must have found the counter, or nothing can be said about them."""
 
@@ -173,7 +173,7 @@ def counts(implementation: Any) -> Judgement:
     """Next symbols of a^n b^n, trained on n = 1 to 6 with ten places, three kinds of network from the same seeds.
 
     Rule: at least three of the networks that hear of the past through the stack alone (R = 0) are right on the short
-    strings and count (push at each a, pop at each b, by their likeliest action); all of these are right on n = 7 to 18
+    strings and count (push at each a, pop at each b, by their likeliest action); all of these are right on n = 7 to 12
     with enough places, and right on more of them than the networks without a stack by an interval beyond half of them.
     With its ten places every one of them must fail at n = 12.
     """
@@ -194,20 +194,20 @@ def counts(implementation: Any) -> Judgement:
     return Judgement(
         Evidence(
             "empirical",
-            "networks of 8 units trained by 300 steps of Adam; rule: every one that counts is right on n = 7 to 18",
+            "networks of 8 units trained by 300 steps of Adam; rule: every one that counts is right on n = 7 to 12",
             {
                 "profile": experiment.PROFILE,
                 "seeds": len(seeds),
                 "right on n = 1 to 6, by what tells of the past": _totals(short),
-                "right on n = 7 to 18 too": _totals({name: found.all(1) for name, found in right.items()}),
+                "right on n = 7 to 12 too": _totals({name: found.all(1) for name, found in right.items()}),
                 "through the stack alone, and counting": int(count.sum()),
-                "share of n = 7 to 18, counting ones over networks without a stack": str(ahead),
+                "share of n = 7 to 12, counting ones over networks without a stack": str(ahead),
             },
         ),
         confirmed=bool((longer["stack"][count] == 1).all()) and ahead.decision == "larger",
         conditions=f"training has found the counter ({count.sum()} of {len(seeds)} seeds with R = 0 push at each a and "
         "pop at each b), n is at most the number of places, and n is not so large that what soft actions leave behind "
-        f"adds up (n = {ALL[-1]} is not)",
+        f"adds up ({ALL[-1]}, twice the longest string trained on, is not)",
         counterexample=Counterexample(
             f"The same networks with their {PLACES} places: once these are full of equal marks a further push changes "
             f"nothing, so that after {PLACES + 1} and after {PLACES + 2} letters a the stack holds the same, and no "
