@@ -8,7 +8,7 @@ from typing import Any
 
 from dlcheck import registry
 from dlcheck.component import Component
-from dlcheck.conformance.check import check
+from dlcheck.conformance import check as conformance
 from dlcheck.conformance.common_checks import all_checks
 from dlcheck.conformance.findings import Finding, Report
 
@@ -54,7 +54,7 @@ class Target:
 
     def judged(self) -> Report:
         """Check it."""
-        return check(self.target, self.component, **self.options)
+        return conformance.check(self.target, self.component, **self.options)
 
     def objections(self, report: Report) -> list[str]:
         """What fails and is not waived, and waivers of what passes."""
