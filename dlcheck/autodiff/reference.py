@@ -7,7 +7,7 @@ over the paths (notes 001, section 2). The reverse mode does that in one sweep o
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +20,7 @@ Rule = Callable[..., np.ndarray]
 # --- operations ------------------------------------------------------------------------------------------------------
 
 
-def summed_to(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def summed_to(gradient: Any, shape: tuple[int, ...]) -> np.ndarray:
     """The gradient of what was broadcast from a shape: summed over the axes along which it was repeated."""
     gradient = np.asarray(gradient)
     ahead = gradient.ndim - len(shape)
@@ -130,7 +130,7 @@ class Node:
         self.fixed: tuple[Any, ...] = ()
 
     @classmethod
-    def of(cls, operation: str, *operands: Any, fixed: tuple[Any, ...] = ()) -> Self:
+    def of(cls, operation: str, *operands: Any, fixed: tuple[Any, ...] = ()) -> "Node":
         """The node of an operation; operands that are no nodes are constants."""
         nodes = tuple(given if isinstance(given, Node) else cls(given, constant=True) for given in operands)
         made = cls(FORWARD[operation](*(node.value for node in nodes), *fixed), operation)
@@ -141,83 +141,83 @@ class Node:
     def __repr__(self) -> str:
         return f"Node({self.name or 'leaf'}, {self.value})"
 
-    def __add__(self, other: Any) -> Self:
+    def __add__(self, other: Any) -> "Node":
         return self.of("add", self, other)
 
-    def __radd__(self, other: Any) -> Self:
+    def __radd__(self, other: Any) -> "Node":
         return self.of("add", other, self)
 
-    def __sub__(self, other: Any) -> Self:
+    def __sub__(self, other: Any) -> "Node":
         return self.of("subtract", self, other)
 
-    def __rsub__(self, other: Any) -> Self:
+    def __rsub__(self, other: Any) -> "Node":
         return self.of("subtract", other, self)
 
-    def __mul__(self, other: Any) -> Self:
+    def __mul__(self, other: Any) -> "Node":
         return self.of("multiply", self, other)
 
-    def __rmul__(self, other: Any) -> Self:
+    def __rmul__(self, other: Any) -> "Node":
         return self.of("multiply", other, self)
 
-    def __truediv__(self, other: Any) -> Self:
+    def __truediv__(self, other: Any) -> "Node":
         return self.of("divide", self, other)
 
-    def __rtruediv__(self, other: Any) -> Self:
+    def __rtruediv__(self, other: Any) -> "Node":
         return self.of("divide", other, self)
 
-    def __pow__(self, other: Any) -> Self:
+    def __pow__(self, other: Any) -> "Node":
         return self.of("power", self, other)
 
-    def __rpow__(self, other: Any) -> Self:
+    def __rpow__(self, other: Any) -> "Node":
         return self.of("power", other, self)
 
-    def __matmul__(self, other: Any) -> Self:
+    def __matmul__(self, other: Any) -> "Node":
         return self.of("matmul", self, other)
 
-    def __rmatmul__(self, other: Any) -> Self:
+    def __rmatmul__(self, other: Any) -> "Node":
         return self.of("matmul", other, self)
 
-    def __neg__(self) -> Self:
+    def __neg__(self) -> "Node":
         return self.of("negative", self)
 
-    def exp(self) -> Self:
+    def exp(self) -> "Node":
         """e to the power of each element."""
         return self.of("exp", self)
 
-    def log(self) -> Self:
+    def log(self) -> "Node":
         """Natural logarithm of each element."""
         return self.of("log", self)
 
-    def sin(self) -> Self:
+    def sin(self) -> "Node":
         """Sine of each element."""
         return self.of("sin", self)
 
-    def cos(self) -> Self:
+    def cos(self) -> "Node":
         """Cosine of each element."""
         return self.of("cos", self)
 
-    def tanh(self) -> Self:
+    def tanh(self) -> "Node":
         """Hyperbolic tangent of each element."""
         return self.of("tanh", self)
 
-    def sqrt(self) -> Self:
+    def sqrt(self) -> "Node":
         """Square root of each element."""
         return self.of("sqrt", self)
 
-    def sigmoid(self) -> Self:
+    def sigmoid(self) -> "Node":
         """Logistic function of each element."""
         return self.of("sigmoid", self)
 
-    def relu(self) -> Self:
+    def relu(self) -> "Node":
         """The larger of each element and 0; its derivative at 0 is 0."""
         return self.of("relu", self)
 
-    def sum(self, dim: int | None = None) -> Self:
+    def sum(self, dim: int | None = None) -> "Node":
         """Sum of all elements, or along an axis."""
         return self.of("sum", self, fixed=(dim,))
 
     @property
-    def T(self) -> Self:
+    def T(self) -> "Node":
         """The transpose."""
         return self.of("transpose", self)
 

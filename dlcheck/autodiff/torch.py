@@ -7,7 +7,7 @@ gradients of all inputs.
 import math
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -79,7 +79,7 @@ class Node:
         self.fixed: tuple[Any, ...] = ()
 
     @classmethod
-    def of(cls, operation: str, *operands: Any, fixed: tuple[Any, ...] = ()) -> Self:
+    def of(cls, operation: str, *operands: Any, fixed: tuple[Any, ...] = ()) -> "Node":
         """The node of an operation; operands that are no nodes are constants."""
         like = next(given.value for given in operands if isinstance(given, Node))
         nodes = tuple(given if isinstance(given, Node) else cls(_tensor(given, like), True) for given in operands)
@@ -88,83 +88,83 @@ class Node:
         made.operands, made.rules, made.fixed = nodes, rules, fixed
         return made
 
-    def __add__(self, other: Any) -> Self:
+    def __add__(self, other: Any) -> "Node":
         return self.of("add", self, other)
 
-    def __radd__(self, other: Any) -> Self:
+    def __radd__(self, other: Any) -> "Node":
         return self.of("add", other, self)
 
-    def __sub__(self, other: Any) -> Self:
+    def __sub__(self, other: Any) -> "Node":
         return self.of("subtract", self, other)
 
-    def __rsub__(self, other: Any) -> Self:
+    def __rsub__(self, other: Any) -> "Node":
         return self.of("subtract", other, self)
 
-    def __mul__(self, other: Any) -> Self:
+    def __mul__(self, other: Any) -> "Node":
         return self.of("multiply", self, other)
 
-    def __rmul__(self, other: Any) -> Self:
+    def __rmul__(self, other: Any) -> "Node":
         return self.of("multiply", other, self)
 
-    def __truediv__(self, other: Any) -> Self:
+    def __truediv__(self, other: Any) -> "Node":
         return self.of("divide", self, other)
 
-    def __rtruediv__(self, other: Any) -> Self:
+    def __rtruediv__(self, other: Any) -> "Node":
         return self.of("divide", other, self)
 
-    def __pow__(self, other: Any) -> Self:
+    def __pow__(self, other: Any) -> "Node":
         return self.of("power", self, other)
 
-    def __rpow__(self, other: Any) -> Self:
+    def __rpow__(self, other: Any) -> "Node":
         return self.of("power", other, self)
 
-    def __matmul__(self, other: Any) -> Self:
+    def __matmul__(self, other: Any) -> "Node":
         return self.of("matmul", self, other)
 
-    def __rmatmul__(self, other: Any) -> Self:
+    def __rmatmul__(self, other: Any) -> "Node":
         return self.of("matmul", other, self)
 
-    def __neg__(self) -> Self:
+    def __neg__(self) -> "Node":
         return self.of("negative", self)
 
-    def exp(self) -> Self:
+    def exp(self) -> "Node":
         """e to the power of each element."""
         return self.of("exp", self)
 
-    def log(self) -> Self:
+    def log(self) -> "Node":
         """Natural logarithm of each element."""
         return self.of("log", self)
 
-    def sin(self) -> Self:
+    def sin(self) -> "Node":
         """Sine of each element."""
         return self.of("sin", self)
 
-    def cos(self) -> Self:
+    def cos(self) -> "Node":
         """Cosine of each element."""
         return self.of("cos", self)
 
-    def tanh(self) -> Self:
+    def tanh(self) -> "Node":
         """Hyperbolic tangent of each element."""
         return self.of("tanh", self)
 
-    def sqrt(self) -> Self:
+    def sqrt(self) -> "Node":
         """Square root of each element."""
         return self.of("sqrt", self)
 
-    def sigmoid(self) -> Self:
+    def sigmoid(self) -> "Node":
         """Logistic function of each element."""
         return self.of("sigmoid", self)
 
-    def relu(self) -> Self:
+    def relu(self) -> "Node":
         """The larger of each element and 0; its derivative at 0 is 0."""
         return self.of("relu", self)
 
-    def sum(self, dim: int | None = None) -> Self:
+    def sum(self, dim: int | None = None) -> "Node":
         """Sum of all elements, or along an axis."""
         return self.of("sum", self, fixed=(dim,))
 
     @property
-    def T(self) -> Self:
+    def T(self) -> "Node":
         """The transpose of a matrix."""
         return self.of("transpose", self)
 

@@ -229,7 +229,7 @@ class PyramidalRNN(torch.nn.Module):
         options: dict[str, Any] = {"batch_first": True, "bidirectional": True, "device": device, "dtype": dtype}
         self.layers = torch.nn.ModuleList(LSTM(width, hidden_size, **options) for width in widths)
 
-    def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B S 2*H"]:
+    def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B S G"]:
         """The outputs of the last layer, S = T // 2^L.
 
         Raises: ValueError for shapes that do not fit, or fewer than 2^L steps.

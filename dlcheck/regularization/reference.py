@@ -33,7 +33,7 @@ def _choice(name: str, value: Any, among: Sequence[Any]) -> Any:
     return value
 
 
-def _not_negative(name: str, value: float) -> float:
+def _not_negative(name: str, value: Any) -> float:
     if not value >= 0:
         raise ValueError(f"{name} must not be negative, not {value!r}")
     return float(value)
@@ -163,7 +163,7 @@ def l1_penalty_backward(
     """
     w = _real("weight", weight)
     slope = np.where(w == 0, gradient_at_zero, np.sign(w))
-    return {"weight": _gradient(grad_output) * _not_negative("strength", strength) * slope}
+    return {"weight": np.asarray(_gradient(grad_output) * _not_negative("strength", strength) * slope)}
 
 
 def l2_penalty(weight: Values, strength: float = 1.0, *, factor: float = 0.5) -> Float[np.ndarray, ""]:
@@ -188,7 +188,7 @@ def l2_penalty_backward(
     Source: notes 004, L2; Goodfellow et al. (2016), equation 7.3.
     """
     slope = _not_negative("strength", strength) * 2 * factor * _real("weight", weight)
-    return {"weight": _gradient(grad_output) * slope}
+    return {"weight": np.asarray(_gradient(grad_output) * slope)}
 
 
 def l2_shrinkage(eigenvalues: Vector, strength: float) -> Vector:

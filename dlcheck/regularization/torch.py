@@ -19,7 +19,7 @@ def _floating(name: str, value: Any) -> Tensor:
     return value
 
 
-def _not_negative(name: str, value: float) -> float:
+def _not_negative(name: str, value: Any) -> float:
     if not value >= 0:
         raise ValueError(f"{name} must not be negative, not {value!r}")
     return float(value)
