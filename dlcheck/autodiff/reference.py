@@ -25,7 +25,7 @@ def summed_to(gradient: Any, shape: tuple[int, ...]) -> np.ndarray:
     gradient = np.asarray(gradient)
     ahead = gradient.ndim - len(shape)
     repeated = tuple(ahead + axis for axis, length in enumerate(shape) if length == 1)
-    return gradient.sum((*range(ahead), *repeated), keepdims=True).reshape(shape)
+    return np.reshape(np.asarray(gradient.sum((*range(ahead), *repeated), keepdims=True)), shape)
 
 
 def _matrices(g: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
