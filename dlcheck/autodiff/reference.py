@@ -268,11 +268,11 @@ def reverse(output: Node, cotangent: np.ndarray) -> dict[int, np.ndarray]:
     Each edge is used once: the time is linear in their number. Keys are the nodes' ``id``.
     Source: Linnainmaa, The representation of the cumulative rounding error (1970); notes 001, section 2.
     """
-    gradients = {id(output): cotangent}
+    gradients = {id(output): np.asarray(cotangent)}
     for node in reversed(ordered(output)):
         for edge in incoming(node) if id(node) in gradients else ():
             part, key = edge.pulled_back(gradients[id(node)]), id(edge.start)
-            gradients[key] = gradients[key] + part if key in gradients else part
+            gradients[key] = np.asarray(gradients[key] + part) if key in gradients else part
     return gradients
 
 
