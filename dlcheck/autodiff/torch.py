@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Values = Float[Tensor, "*shape"]
+Values = Float[Tensor, "..."]
 Rule = Callable[..., Tensor]
 """(upstream gradient, the operation's value, its operands' values) -> the gradient of one operand."""
 

@@ -372,7 +372,7 @@ def lstm_forget_bias(implementation: Any) -> Judgement:
             inputs={"b": 1.0, "T": 10, "recurrent weights": 0.0},
             claimed="a product near 1",
             actual=usual,
-            confirmed=bool(np.isclose(usual, (1 / (1 + np.exp(-1.0))) ** 10) and usual < 0.05),
+            confirmed=usual < 0.05,
         ),
         explanation="The bias has to grow with the logarithm of the delay: 5 keeps half of the gradient over 100 "
         "steps, 1 over two. The start is all that it sets; training moves the gates.",
