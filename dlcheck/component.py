@@ -128,13 +128,14 @@ class Check:
 class Counterpart:
     """torch's own code for a component; ``known`` gives the reason for each check that it is known to fail.
 
-    A known deviation that vanishes fails the run, as a new one does.
+    A known deviation that vanishes fails the run, as a new one does, but for those ``varying`` from call to call.
     """
 
     component: str
     target: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     known: Mapping[str, str] = field(default_factory=dict)
+    varying: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

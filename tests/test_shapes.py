@@ -13,8 +13,10 @@ from dlcheck import registry
 OBSERVE = """
 import sys
 
+import beartype
 import jaxtyping
 
+beartype.beartype = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))  # an int is a float
 jaxtyping.install_import_hook([f"dlcheck.{sys.argv[1]}.reference", f"dlcheck.{sys.argv[1]}.torch"], "beartype.beartype")
 
 from dlcheck import registry

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping
 from multiprocessing.connection import Connection, Pipe
 from typing import IO, Any
@@ -71,6 +72,7 @@ class Isolated(Implementation):
         from dlcheck.conformance import worker
 
         self._limited()
+        warnings.simplefilter("ignore")
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(self._output.fileno(), 1)
         os.dup2(self._output.fileno(), 2)

@@ -282,7 +282,7 @@ def _one_hot(target: np.ndarray, x: np.ndarray, axis: int, ignore_index: int | N
     classes = x.shape[axis]
     if target.shape != x.shape[:axis] + x.shape[axis + 1 :]:
         raise ValueError(f"target must have shape {x.shape[:axis] + x.shape[axis + 1 :]}, not {target.shape}")
-    kept = target != ignore_index
+    kept = np.asarray(target != ignore_index)
     if np.any(kept & ((target < 0) | (target >= classes))):
         wrong = target[kept & ((target < 0) | (target >= classes))][0]
         raise ValueError(f"target must hold classes from 0 to {classes - 1} or ignore_index, not {wrong}")
@@ -299,7 +299,7 @@ def _class_weights(weight: Any, x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _examples(
-    of_target: np.ndarray, kept: np.ndarray, weighted_mean: WeightedMean, all_ignored: AllIgnored
+    of_target: np.ndarray | np.float64, kept: np.ndarray, weighted_mean: WeightedMean, all_ignored: AllIgnored
 ) -> np.ndarray:
     """What the mean divides by, given the weight of each example's class."""
     _choice("all_ignored", all_ignored, ("nan", "zero"))

@@ -2,6 +2,9 @@
 
 from dlcheck.component import Counterpart
 
+_SHAPES = "losses.hinge_loss.shapes"
+_NO_EXAMPLE = "without an example, sum and mean return memory that was never set: often 0, any number else"
+
 COUNTERPARTS: tuple[Counterpart, ...] = (
     Counterpart("mse_loss", "torch.nn.functional:mse_loss"),
     Counterpart("mse_loss", "torch.nn:MSELoss"),
@@ -18,6 +21,8 @@ COUNTERPARTS: tuple[Counterpart, ...] = (
     Counterpart("nll_loss", "torch.nn:NLLLoss"),
     Counterpart("kl_div", "torch.nn.functional:kl_div"),
     Counterpart("kl_div", "torch.nn:KLDivLoss"),
-    Counterpart("hinge_loss", "torch.nn.functional:multi_margin_loss"),
-    Counterpart("hinge_loss", "torch.nn:MultiMarginLoss"),
+    *(
+        Counterpart("hinge_loss", target, known={_SHAPES: _NO_EXAMPLE}, varying=(_SHAPES,))
+        for target in ("torch.nn.functional:multi_margin_loss", "torch.nn:MultiMarginLoss")
+    ),
 )
