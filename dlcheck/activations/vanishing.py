@@ -1,6 +1,7 @@
 """What the notes say about gradients that vanish on their way down: how fast, and what it depends on."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -34,7 +35,7 @@ def products() -> tuple[Proof, ...]:
     telescoped = (layers + 2) / (2 * (layers + 1))
     factor = 1 - 1 / (layers + 2) ** 2
 
-    def steps(form: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    def steps(form: Any) -> tuple[sp.Basic, sp.Basic]:
         return form.subs(layers, 0) - 1, sp.together(form.subs(layers, layers + 1) - form * factor)
 
     return (

@@ -1,7 +1,7 @@
 """The notes' statements on data augmentation, judged by proof, by enumeration and by search."""
 
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from hypothesis import find, settings
@@ -64,7 +64,7 @@ def _recognised() -> Figure:
     """Digits that their nearest neighbour among others names rightly after a change, and sixes named nine."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
+    digits = cast(Any, load_digits())
     images, labels = digits.images, digits.target
     known, asked = slice(0, 1200), slice(1200, None)
     angles = list(range(0, 181, 15))

@@ -199,7 +199,7 @@ def color_jitter(
     chosen = conventions_of(brightness_kind=brightness_kind, grey=grey, pivot=pivot, clipping=clipping)
     steps = rng.permutation(3) if choice("order", order, ("random", "fixed")) == "random" else np.arange(3)
     jittered = image[None]
-    for step in steps:
+    for step in steps.tolist():
         if strengths[step]:
             factor = rng.uniform(max(0.0, 1 - strengths[step]), 1 + strengths[step], 1)
             jittered = adjusted(jittered, step, factor, **chosen)

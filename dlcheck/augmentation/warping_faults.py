@@ -172,7 +172,7 @@ def _resize(id: str, says: str, effect: str, fix: str, mistaken: Callable[..., A
     return Fault(id, "resize_shorter_side", says, effect, fix, {"resize_shorter_side": mistaken})
 
 
-def _to_sides(sides: Callable[[int, int, int], tuple[int, int]]) -> Callable[..., Array]:
+def _to_sides(sides: Callable[..., tuple[int, int]]) -> Callable[..., Array]:
     """Another choice of the new height and width, given the old ones and the size."""
 
     def resize(image: Array, size: int, *, resampling: str = "antialias", **_: str) -> Array:

@@ -224,11 +224,10 @@ def _compared(name: str, expected: Array, got: Array, dtype: str, allowed: Array
     ratios = np.where(equal | (over & (np.sign(got) == np.sign(expected))), 0.0, ratios)
     ratios = np.where(np.isnan(ratios), np.inf, ratios)
     worst = float(ratios.max())
-    wrong = np.argwhere(ratios > 1) if worst > 1 else ()
+    wrong = np.flatnonzero(ratios > 1) if worst > 1 else np.array([], int)
     # the first wrong number, not the worst: where it first breaks tells more than where it is largest
-    index = (
-        tuple(map(int, wrong[0])) if len(wrong) else tuple(map(int, np.unravel_index(ratios.argmax(), ratios.shape)))
-    )
+    place = wrong[0] if len(wrong) else ratios.argmax()
+    index = tuple(map(int, np.unravel_index(place, ratios.shape)))
     values = float(expected[index]), float(got[index]), float(allowed[index])
     return Comparison(worst, name, index, *values, wrong=len(wrong), total=expected.size)
 

@@ -1,92 +1,100 @@
 """Run a stranger's code in its own process: time-out, memory limit, crashes contained, output captured."""
 
-import multiprocessing
+import atexit
 import os
-import resource
+import signal
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Mapping
+from functools import cache
 from multiprocessing.connection import Connection, Pipe
+from multiprocessing.reduction import send_handle
 from typing import IO, Any
 
 from dlcheck.component import Case, Component
-from dlcheck.conformance import wire
+from dlcheck.conformance import wire, worker
 from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Observation, Refused
-
-MEMORY_LIMIT = 8 << 30
-"""Bytes of address space that a target's process may have on the CPU."""
 
 ATTEMPTS = 3
 """Times that a target's process may be lost before it is given no further cases."""
 
 
+class _Nursery:
+    """A process that has imported torch, and forks one for each target that is named."""
+
+    def __init__(self) -> None:
+        self._connection, there = Pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "dlcheck.conformance.worker", str(there.fileno())],
+            pass_fds=[there.fileno()],
+            stdin=subprocess.DEVNULL,
+            env=_environment(),
+        )
+        there.close()
+        atexit.register(self._close)
+
+    def lost(self) -> bool:
+        """Whether it is there no more, as after a target that kills its parent."""
+        return self._process.poll() is not None
+
+    def fork(self, connection: Connection, output: int, code: str, request: Mapping[str, Any]) -> int:
+        """As ``worker.fork``."""
+        self._connection.send_bytes(wire.encode({**request, "target": code}))
+        for file in (connection.fileno(), output):
+            send_handle(self._connection, file, self._process.pid)
+        return wire.decode(self._connection.recv_bytes())
+
+    def ended(self, number: int) -> int | None:
+        """As ``worker.ended``."""
+        try:
+            self._connection.send_bytes(wire.encode(number))
+            return wire.decode(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            return None
+
+    def _close(self) -> None:
+        self._connection.close()
+        self._process.wait()
+
+
+@cache
+def _nursery(_process: int) -> _Nursery:
+    """The nursery of the process of that number: a fork of this one needs another."""
+    return _Nursery()
+
+
+def _environment() -> dict[str, str]:
+    """That of a target's process: this one's, one thread, no warnings, other frameworks as they are judged."""
+    own = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "PYTHONWARNINGS": "ignore"}
+    return {"KERAS_BACKEND": "torch", **os.environ, **own}
+
+
 class Isolated(Implementation):
     """A target behind a process boundary, restarted after a crash or a time-out.
 
-    ``code`` is the text ``file.py:name`` (run in a new interpreter) or an object (run in a fork of this one).
+    ``code`` is the text ``file.py:name`` (run in a process that has nothing of this one) or an object (run in a fork
+    of this one).
     """
 
     def __init__(
         self, component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int, timeout: float
     ) -> None:
-        self.component, self.code, self.timeout, self.device = component, code, timeout, device
+        self.component, self.code, self.timeout = component, code, timeout
         self.name = code if isinstance(code, str) else getattr(code, "__qualname__", type(code).__name__)
         self._request = {"component": component.name, "fixed": dict(fixed), "device": device, "seed": seed}
         self._output: IO[bytes] = tempfile.TemporaryFile()
         self._connection: Connection | None = None
-        self._process: Any = None
+        self._parent: Any = worker
+        self._number = 0
         self._ready = False
         self._widest = "float64"
         self._lost = 0
 
     def start(self) -> None:
-        """Start the process without waiting for it."""
-        here, there = Pipe()
+        """Start what takes long without waiting for it."""
         if isinstance(self.code, str):
-            self._process = self._spawned(there)
-            here.send_bytes(wire.encode({**self._request, "target": self.code}))
-        else:
-            context = multiprocessing.get_context("fork")
-            self._process = context.Process(target=self._forked, args=(there,), daemon=True)
-            self._process.start()
-        there.close()
-        self._connection = here
-        self._ready = False
-
-    def _spawned(self, there: Connection) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "JAX_ENABLE_X64": "1", "PYTHONWARNINGS": "ignore"}
-        environment.setdefault("KERAS_BACKEND", "torch")
-        return subprocess.Popen(
-            [sys.executable, "-m", "dlcheck.conformance.worker", str(there.fileno())],
-            pass_fds=[there.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._output,
-            env=environment,
-            preexec_fn=self._limited,
-        )
-
-    def _forked(self, there: Connection) -> None:
-        from dlcheck.conformance import worker
-
-        self._limited()
-        warnings.simplefilter("ignore")
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(self._output.fileno(), 1)
-        os.dup2(self._output.fileno(), 2)
-        try:
-            worker.serve(there, self.code, self._request)
-        except EOFError:
-            pass
-        finally:
-            os._exit(0)
-
-    def _limited(self) -> None:
-        if self.device == "cpu":
-            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            _nursery(os.getpid())
 
     def observe(self, case: Case) -> Observation:
         """Run one case in the target's process.
@@ -96,8 +104,6 @@ class Isolated(Implementation):
         """
         if self._lost == ATTEMPTS:
             raise Misbehaviour(f"it is not tried any more: its process was lost {ATTEMPTS} times")
-        if self._connection is None:
-            self.start()
         self._await_ready()
         plain = {name: getattr(case, name) for name in Case.__dataclass_fields__}
         try:
@@ -111,15 +117,28 @@ class Isolated(Implementation):
             raise Misbehaviour(answer["failure"])
         return Observation(answer["values"], answer["facts"], answer["lacks"])
 
+    def _fork(self) -> None:
+        named = isinstance(self.code, str)
+        if named and _nursery(os.getpid()).lost():
+            _nursery.cache_clear()
+        self._parent = _nursery(os.getpid()) if named else worker
+        request = {**self._request, "directory": os.getcwd(), "environment": _environment()}
+        self._connection, there = Pipe()
+        self._number = self._parent.fork(there, self._output.fileno(), self.code, request)
+        there.close()
+        self._ready = False
+
     def _await_ready(self) -> None:
+        if self._connection is None:
+            self._fork()
         if not self._ready:
             self._widest = self._received(max(self.timeout, 60.0))["widest"]
             self._ready = True
 
     @property
     def widest(self) -> str:  # type: ignore[override]
-        """The widest dtype that the target computes in, known once it is ready."""
-        if self._connection is not None:
+        """The widest dtype that the target computes in."""
+        if self._lost < ATTEMPTS:
             self._await_ready()
         return self._widest
 
@@ -140,12 +159,12 @@ class Isolated(Implementation):
         return answer
 
     def _ended(self) -> str:
-        process = self._process
-        code = process.wait(5) if isinstance(process, subprocess.Popen) else (process.join(5), process.exitcode)[1]
+        status = self._parent.ended(self._number)
+        self._number = 0 if status is not None else self._number
         self._give_up()
-        if code is not None and code < 0:
-            return f"it crashed the interpreter (signal {-code})"
-        return f"it ended the interpreter (exit status {code})"
+        if status is not None and status < 0:
+            return f"it crashed the interpreter (signal {-status})"
+        return f"it ended the interpreter (exit status {status})"
 
     def _give_up(self) -> None:
         self._lost += 1
@@ -158,12 +177,12 @@ class Isolated(Implementation):
 
     def stop(self) -> None:
         """End the process; the next case starts another."""
-        if self._process is not None:
-            self._process.kill()
-            (self._process.wait if isinstance(self._process, subprocess.Popen) else self._process.join)()
+        if self._number:
+            os.kill(self._number, signal.SIGKILL)
+            self._parent.ended(self._number)
         if self._connection is not None:
             self._connection.close()
-        self._process = self._connection = None
+        self._number, self._connection = 0, None
 
     def close(self) -> None:
         """End the process and forget what it wrote."""

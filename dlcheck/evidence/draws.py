@@ -101,7 +101,7 @@ def _pairs(upper: NDArray[np.bool_], axis: int, probability: float, says: str) -
     yield _alike(first, second, probability, probability, says)
 
 
-def _alike(first: Array, second: Array, p: float, q: float, says: str) -> Test:
+def _alike(first: NDArray[np.bool_], second: NDArray[np.bool_], p: float, q: float, says: str) -> Test:
     same = int(np.sum(first == second))
     return partial(binomial_test, same, first.size, p * q + (1 - p) * (1 - q), "independence", says)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
@@ -125,7 +125,7 @@ def allowance(
         return {name: operations * spread[name] + roundings(size, dtype, operations) for name, size in sizes.items()}
 
 
-def roundings(values: Array, dtype: str, operations: int) -> Array:
+def roundings(values: ArrayLike, dtype: str, operations: int) -> Array:
     """Error of k roundings at the size of each value, k (u |y| + q): the allowance of a well-conditioned result."""
     with np.errstate(all="ignore"):
         size = np.abs(values)

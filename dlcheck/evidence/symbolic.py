@@ -8,6 +8,8 @@ import sympy as sp
 
 from dlcheck.judgement import Evidence
 
+Residual = sp.Basic | sp.MatrixBase | Iterable[sp.Basic]
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -17,18 +19,20 @@ class Proof:
     """
 
     says: str
-    residual: sp.Basic | Iterable[sp.Basic]
-    perturbed: sp.Basic | Iterable[sp.Basic]
+    residual: Residual
+    perturbed: Residual
     about: str = ""
 
 
-def is_zero(residual: sp.Basic | Iterable[sp.Basic]) -> bool:
+def is_zero(residual: Residual) -> bool:
     """Decide exactly whether every entry is identically zero, by expansion and by bringing to one fraction.
 
     Entries must be rational in their generators (exponentials, logarithms and roots count as generators), which is
     what makes the decision exact: choose the variables so.
     """
-    entries = list(residual) if isinstance(residual, (Iterable, sp.MatrixBase)) else [residual]
+    if isinstance(residual, sp.MatrixBase):
+        residual = residual.flat()
+    entries = residual if isinstance(residual, Iterable) else [residual]
     return all(_is_zero(sp.sympify(entry)) for entry in entries)
 
 

@@ -34,7 +34,9 @@ def _pair(value: Any) -> tuple[Any, Any]:
 
 def _swapped(name: str) -> Replaces:
     """The pair of a setting, the other way round."""
-    return moved(**{name: lambda call: _reversed(call.settings.get(name, 0 if name == "padding" else 1))})
+    default = 0 if name == "padding" else 1
+    settings: dict[str, Any] = {name: lambda call: _reversed(call.settings.get(name, default))}
+    return moved(**settings)
 
 
 def _reversed(value: Any) -> Any:
@@ -302,7 +304,7 @@ def _single_precision() -> Replaces:
     def held(array: Array) -> Array:
         return array.astype(np.float32).astype(np.float64)
 
-    def backward(*inputs: Array, **given: Any) -> Gradients:
+    def backward(*inputs: Any, **given: Any) -> Gradients:
         return {name: held(gradient) for name, gradient in reference.conv2d_backward(*inputs, **given).items()}
 
     return {"conv2d": lambda *inputs, **given: held(reference.conv2d(*inputs, **given)), "conv2d_backward": backward}

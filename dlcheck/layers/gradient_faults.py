@@ -184,7 +184,7 @@ def _both_by_examples() -> Replaces:
 
 
 def _ignoring_upstream() -> Replaces:
-    def backward(grad_output: Array, *inputs: Array, **given: Any) -> dict[str, Array]:
+    def backward(grad_output: Array, *inputs: Any, **given: Any) -> dict[str, Array]:
         return reference.conv2d_backward(np.ones_like(grad_output), *inputs, **given)
 
     return {"conv2d_backward": backward}

@@ -36,7 +36,7 @@ def shift_equivariance() -> tuple[Proof, ...]:
     image, w = sp.Function("x"), _symbols("w")
     p, q, t, u, s = sp.symbols("p q t u s", integer=True)
 
-    def outputs(side: int, rows: Expr, columns: Expr, down: Expr, right: Expr) -> Expr:
+    def outputs(side: int, rows: Expr, columns: Expr, down: Expr | int, right: Expr | int) -> Expr:
         places = product(range(side), range(side))
         return sp.Add(*(w(i, j) * image(s * rows + i - down, s * columns + j - right) for i, j in places))
 

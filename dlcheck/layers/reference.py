@@ -156,7 +156,7 @@ def _paddings(padding: Any, size: Pair, extent: Pair, stride: Pair, same_padding
         case "valid":
             return (0, 0), (0, 0)
         case "full":
-            return (extent[0] - 1,) * 2, (extent[1] - 1,) * 2
+            return (extent[0] - 1, extent[0] - 1), (extent[1] - 1, extent[1] - 1)
         case "same":
             return _same(*rows, same_padding), _same(*columns, same_padding)
     raise ValueError(

@@ -90,7 +90,7 @@ def _one_axis(padding: Any, size: int, extent: int, stride: int) -> Pair:
 def _layout(x: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int) -> _Windows:
     strides, dilations = _pair("stride", stride), _pair("dilation", dilation)
     paddings = (padding, padding) if isinstance(padding, str) else _pair("padding", padding, 0)
-    kernel, size = tuple(weight.shape[2:]), tuple(x.shape[-2:])
+    kernel, size = (weight.shape[2], weight.shape[3]), tuple(x.shape[-2:])
     extent = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
     rows, columns = map(_one_axis, paddings, size, extent, strides)
     padded = size[0] + sum(rows), size[1] + sum(columns)
@@ -189,7 +189,8 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
         backward = _backward_twice if torch.is_grad_enabled() else _backward_once
-        return *backward(grad, *ctx.saved_tensors, ctx.windows), None
+        x, weight = ctx.saved_tensors
+        return *backward(grad, x, weight, ctx.windows), None
 
 
 def _backward_twice(grad: Tensor, x: Tensor, weight: Tensor, windows: _Windows) -> tuple[Tensor, Tensor]:

@@ -42,6 +42,11 @@ def _backward(case: Case, shape: Shape | None = None) -> Case:
     return replace(case, run="backward", inputs={**case.inputs, "grad_output": grad})
 
 
+def _plain_and(reduction: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that ask for no reduction, and those that ask for this one."""
+    return {}, {"reduction": reduction}
+
+
 def _both(*cases: Case) -> tuple[Case, ...]:
     return (*cases, *map(_backward, cases))
 
@@ -175,7 +180,7 @@ def _bce(component: Component) -> Rows:
     extremes = [*_both(_case(one), _case(zero)), _case(one, reduction="none"), _case(zero, reduction="none")]
     far = (*_in_dtypes(("float64", "float32"), *extremes), *_both(clamped))
     yield "extremes", "it is finite and right for any logits", far
-    columns = [case(weight=POSITIVE_WEIGHTS, **how) for how in ({}, {"reduction": "sum"})]
+    columns = [case(weight=POSITIVE_WEIGHTS, **how) for how in _plain_and("sum")]
     yield "weight", "it weighs the elements", _both(case(weight=ELEMENT_WEIGHTS), *columns)
     positive = case(pos_weight=POSITIVE_WEIGHTS), case(pos_weight=POSITIVE_WEIGHTS, reduction="none")
     soft = case(SOFT, pos_weight=POSITIVE_WEIGHTS), case(SOFT, weight=ELEMENT_WEIGHTS, pos_weight=np.array(2.5))
@@ -231,7 +236,7 @@ def _first_classes() -> Rows:
 
 
 def _ignoring() -> Rows:
-    hows: tuple[dict[str, Any], ...] = ({}, {"reduction": "none"})
+    hows = _plain_and("none")
     ignored = [_classes(target=np.array([2, 1, 0]), ignore_index=1, **how) for how in hows]
     beyond = [_classes(target=np.array([2, -1, 0]), ignore_index=-1, **how) for how in hows]
     far = _classes(target=np.array([255, 1, 0]), weight=CLASS_WEIGHTS, ignore_index=255)
@@ -245,7 +250,7 @@ def _ignoring() -> Rows:
 
 
 def _images() -> Rows:
-    pixels = [_classes(IMAGE, LABELS, **how) for how in ({}, {"reduction": "none"})]
+    pixels = [_classes(IMAGE, LABELS, **how) for how in _plain_and("none")]
     several = [_classes(SEQUENCE, STEPS, PIXEL_WEIGHTS)]
     sizes = st.integers(1, 3), st.integers(1, 4), shapes(least=1, most=3, shortest=1, longest=3)
     search = _drawn(_labelled, *sizes, settings=_reductions())
@@ -265,12 +270,12 @@ def _last_classes(also: tuple[Case, ...]) -> Rows:
 
 
 def _smoothing() -> Rows:
-    smoothed = [_classes(label_smoothing=0.25, **how) for how in ({}, {"reduction": "none"})]
+    smoothed = [_classes(label_smoothing=0.25, **how) for how in _plain_and("none")]
     yield "smoothing", "label_smoothing spreads a part of the target evenly", _both(*smoothed)
     all_of_it = _classes(target=LAST, label_smoothing=1.0)
     weighted = _classes(weight=CLASS_WEIGHTS, label_smoothing=0.25)
     yield "smoothing_weights", "both parts are weighed", (*_both(weighted), all_of_it)
-    ignored = [_classes(ignore_index=1, label_smoothing=0.25, **how) for how in ({}, {"reduction": "sum"})]
+    ignored = [_classes(ignore_index=1, label_smoothing=0.25, **how) for how in _plain_and("sum")]
     yield "smoothing_ignored", "ignored examples have no smoothed part", _both(*ignored)
     yield (
         "smoothing_images",
@@ -345,7 +350,7 @@ def _kl(component: Component) -> Rows:
     unnormalised = case(input=LOG_PROBABILITIES - 0.5)
     yield "unnormalised", "the input is used as it is", _both(unnormalised)
     yield "zero_targets", "a term is 0 where the target is 0", _both(case(ONE_HOT), case(ONE_HOT, reduction="none"))
-    logs = [case(np.log(PROBABILITIES), log_target=True, **how) for how in ({}, {"reduction": "batchmean"})]
+    logs = [case(np.log(PROBABILITIES), log_target=True, **how) for how in _plain_and("batchmean")]
     yield "log_target", "the target may be given by its logarithm", _both(*logs)
     cubes = _case(_distributions((2, 3, 4), 3), reduction="batchmean")
     yield "cubes", "with more axes it divides by the first", _both(cubes)
@@ -388,7 +393,7 @@ def _hinge(component: Component) -> Rows:
     yield "gradient", "the gradient of the mean is right", (_backward(plain),), search
     yield "none", "it gives every example's loss", _both(case(reduction="none"))
     yield "sum", "it adds them up", _both(case(reduction="sum"))
-    margins = [case(margin=margin, **how) for margin in (0.375, 2.5) for how in ({}, {"reduction": "none"})]
+    margins = [case(margin=margin, **how) for margin in (0.375, 2.5) for how in _plain_and("none")]
     any_margin = _drawn(drawn, *sizes, settings=_reductions(margin=st.sampled_from([0.25, 0.5, 2.0])))
     yield "margin", "it obeys margin", _both(*margins), any_margin
     # the second class meets the margin exactly

@@ -62,10 +62,10 @@ def _divided(total: Any, count: Any) -> np.ndarray:
         return np.asarray(np.float64(total) / count)
 
 
-def _reduced(terms: np.ndarray, reduction: str, count: Any) -> Loss:
+def _reduced(terms: np.ndarray | np.float64, reduction: str, count: Any) -> Loss:
     """The terms themselves, their sum, or their mean over ``count``."""
     _choice("reduction", reduction, REDUCTIONS)
-    return terms if reduction == "none" else _divided(terms.sum(), 1.0 if reduction == "sum" else count)
+    return np.asarray(terms) if reduction == "none" else _divided(terms.sum(), 1.0 if reduction == "sum" else count)
 
 
 def _spread(grad_output: Any, shape: tuple[int, ...], reduction: str, count: Any) -> np.ndarray:
@@ -303,7 +303,8 @@ def _examples(
 ) -> np.ndarray:
     """What the mean divides by, given the weight of each example's class."""
     _choice("all_ignored", all_ignored, ("nan", "zero"))
-    among = {"weights": of_target[kept].sum(), "count": kept.sum(), "nonzero": np.sum(of_target[kept] != 0)}
+    weights = np.asarray(of_target)[kept]
+    among = {"weights": weights.sum(), "count": kept.sum(), "nonzero": np.sum(weights != 0)}
     count = among[_choice("weighted_mean", weighted_mean, tuple(among))]
     return np.asarray(1.0 if all_ignored == "zero" and not kept.any() else count)
 
@@ -552,9 +553,9 @@ def _margins(scores: Any, target: Any, margin: float, formula: Formula) -> tuple
     violated = np.where(hot, -np.inf, margin - true + s)
     if formula in ("maximal", "maximal_with_zero"):
         largest = np.arange(s.shape[1]) == violated.argmax(axis=1)[:, None]
+        if formula == "maximal_with_zero":
+            return np.where(largest, np.maximum(violated, margin - true), -np.inf), 1.0 * (s > 0), -np.ones_like(s)
         violated = np.where(largest, violated, -np.inf)
-    if formula == "maximal_with_zero":
-        return np.where(largest, np.maximum(violated, margin - true), -np.inf), 1.0 * (s > 0), -np.ones_like(s)
     return violated, np.ones_like(s), -np.ones_like(s)
 
 

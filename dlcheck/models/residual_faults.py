@@ -125,9 +125,9 @@ def _strides(layer: Sum) -> bool:
 
 
 def _first_stage_strided(layers: Layers) -> Layers:
-    first = next(i for i, layer in enumerate(layers) if isinstance(layer, Sum))
-    width = next(layer.channels for layer in reversed(layers[first].branches[0]) if isinstance(layer, Conv))
-    body, shortcut = layers[first].branches
+    first, unit = next((i, layer) for i, layer in enumerate(layers) if isinstance(layer, Sum))
+    body, shortcut = unit.branches
+    width = next(layer.channels for layer in reversed(body) if isinstance(layer, Conv))
     at = next(i for i, layer in enumerate(body) if isinstance(layer, Conv) and layer.kernel == 3)
     strided = (*body[:at], replace(body[at], stride=2), *body[at + 1 :])
     norm = next(layer for layer in layers if m.norm(layer))

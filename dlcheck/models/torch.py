@@ -72,6 +72,8 @@ class _Head(nn.ModuleList):
 class _ConnectedConv(nn.Module):
     """A convolution that has kernels for the connections of a table only."""
 
+    places: Tensor
+
     def __init__(self, layer: Conv, channels: int):
         super().__init__()
         self.layer = layer

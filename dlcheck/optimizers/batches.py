@@ -259,9 +259,9 @@ def sgd_unstable() -> Judgement:
     )
 
 
-def _mean_gradient(x: Array, target: Array, w: Array) -> Array:
+def _mean_gradient(x: Array, target: NDArray[np.int64], w: Array) -> Array:
     scores = x @ w
-    p = np.exp(scores - special.logsumexp(scores, axis=1, keepdims=True))
+    p = np.exp(scores - np.asarray(special.logsumexp(scores, axis=1, keepdims=True)))
     p[np.arange(len(x)), target] -= 1
     return x.T @ p / len(x)
 

@@ -67,7 +67,8 @@ def autoencoder(
     Source: Vincent et al., Stacked Denoising Autoencoders (2010), section 2.1, equations 1 to 3.
     """
     hidden, visible = _floating("weight", weight, (None, None)).shape
-    _floating("x", x, (None, visible)), _floating("bias", bias, (hidden,))
+    _floating("x", x, (None, visible))
+    _floating("bias", bias, (hidden,))
     if decoder_weight is not None:
         _floating("decoder_weight", decoder_weight, (visible, hidden))
     _floating("decoder_bias", decoder_bias, (visible,))

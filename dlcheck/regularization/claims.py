@@ -16,7 +16,7 @@ from dlcheck.evidence.strategies import SEEDS
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
 from dlcheck.regularization import proofs
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 GOODFELLOW = Source(
     "Goodfellow, Bengio, Courville: Deep learning (2016)", "section 7.1.1", "https://www.deeplearningbook.org"
@@ -507,7 +507,7 @@ def early_stopping_like_l2() -> Judgement:
     )
 
 
-def _clipped(implementation: Any, grads: list[Array], limit: float) -> Array:
+def _clipped(implementation: Any, grads: Sequence[Array], limit: float) -> Array:
     """All clipped gradients in one vector."""
     observed = implementation.observe(Case("clip", {"grads": grads}, {"max_norm": limit})).values
     return np.concatenate([value.ravel() for value in observed.values()])

@@ -117,7 +117,7 @@ def quadratic_is_its_expansion() -> tuple[Proof, ...]:
     """
     features, w, minimum, left = sp.Matrix(3, 2, sp.symbols("x:6")), _vector("w", 2), _vector("m", 2), sp.Symbol("r")
     # what no weights explain is orthogonal to both columns, which makes m the minimum
-    target = features * minimum + left * features[:, 0].cross(features[:, 1])
+    target = features * minimum + left * features.col(0).cross(features.col(1))
     hessian = features.T * features
 
     def cost(weights: sp.Matrix) -> Expr:

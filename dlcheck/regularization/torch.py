@@ -1,5 +1,8 @@
 """Regularisation in PyTorch, for any device and floating-point dtype."""
 
+# pyright: reportPrivateImportUsage=false
+# gradients are clipped all at once, by torch's _foreach functions, as torch does it
+
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -64,7 +67,7 @@ class _Dropout(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        return _masked(grad, *ctx.saved_tensors, ctx.p), None, None
+        return _masked(grad, ctx.saved_tensors[0], ctx.p), None, None
 
 
 def _masked(values: Tensor, kept: Tensor, p: float) -> Tensor:

@@ -148,8 +148,8 @@ def _same(right: Reference, case: Case, expected: Values, seen: Values) -> tuple
     pairs = {f"{name} fits": (excess[name] > 1, ours[name] > 1) for name in ours}
     pairs |= {f"{name} read back": (drawn[name][0], ours_drawn[name][0]) for name in ours_drawn}
     for name, (theirs, own) in pairs.items():
-        view = [np.nan_to_num(np.asarray(values, np.float64), nan=-1e6) for values in (theirs, own)]
-        results.append(statistics.two_sample_test(*view, name))
+        a, b = (np.nan_to_num(np.asarray(values, np.float64), nan=-1e6) for values in (theirs, own))
+        results.append(statistics.two_sample_test(a, b, name))
     return tuple(results)
 
 

@@ -41,8 +41,9 @@ class History:
 
     def add(self, stops: bool, best: Any, best_epoch: Any) -> None:
         """One epoch; before there is a best value neither it nor its epoch counts."""
-        none = best is None or best_epoch is None or not np.isfinite(best)
-        self.rows.append((float(stops), np.nan if none else float(best), np.nan if none else float(best_epoch)))
+        if best is None or best_epoch is None or not np.isfinite(best):
+            best = best_epoch = np.nan
+        self.rows.append((float(stops), float(best), float(best_epoch)))
 
     def values(self, epochs: int) -> dict[str, Array]:
         """Arrays over all epochs."""

@@ -1,5 +1,8 @@
 """Equinox: module classes for one example, taken over a batch, as functions of their inputs and weights."""
 
+# pyright: reportAttributeAccessIssue=false
+# where a framework is not installed, pyright takes the module of its name here for it
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any

@@ -1,5 +1,8 @@
 """JAX: functions of arrays as functions of tensors, differentiated by ``jax.vjp``."""
 
+# pyright: reportAttributeAccessIssue=false
+# where a framework is not installed, pyright takes the module of its name here for it
+
 import inspect
 from collections.abc import Callable
 from functools import partial, wraps

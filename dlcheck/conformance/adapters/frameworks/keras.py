@@ -1,5 +1,8 @@
 """Keras 3 on the backends torch and jax: layers, losses, activations, initializers, optimizers."""
 
+# pyright: reportAttributeAccessIssue=false
+# where a framework is not installed, pyright takes the module of its name here for it
+
 import inspect
 from collections.abc import Callable
 from functools import partial
