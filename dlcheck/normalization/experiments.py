@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import experiment
 from dlcheck.evidence.experiment import Curves, Network, Paired, glorot, he
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
@@ -46,11 +46,7 @@ _SIMONYAN = Source(
 )
 
 
-def _notes(place: str) -> Source:
-    return Source("Source notes on deep learning", f"notes {place}")
-
-
-_BN = (_notes("001, section 4"), _notes("003, batch normalisation"))
+_BN = (notes("001, section 4"), notes("003, batch normalisation"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -349,7 +345,7 @@ def _response_norm(alpha: float, k: float) -> Callable[[Tensor], Tensor]:
 @claim(
     "lrn.generalises",
     says="It improves generalisation.",
-    sources=(_notes("002, AlexNet"), _KRIZHEVSKY, _SIMONYAN),
+    sources=(notes("002, AlexNet"), _KRIZHEVSKY, _SIMONYAN),
     evidence="empirical",
     verdict="refuted",
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
 _IOFFE = Source(
     "Ioffe, Szegedy: Batch normalization",
@@ -222,7 +222,7 @@ COMPONENTS = (
         "statistics.",
         formula=r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta",
         model="torch.nn.BatchNorm1d and BatchNorm2d, torch.nn.functional.batch_norm",
-        sources=(_IOFFE, Source("Notes 001", "section 4"), Source("Notes 003", "batch normalisation")),
+        sources=(_IOFFE, notes("001, section 4"), notes("003, batch normalisation")),
         inputs=("x",),
         optional=("weight", "bias"),
         parameters=("weight", "bias"),
@@ -238,7 +238,7 @@ COMPONENTS = (
         summary="A response divided by a power of what its neighbours in the channel direction give at the same place.",
         formula=r"y_c = x_c \left( k + \frac{\alpha}{n} \sum_{j} x_j^2 \right)^{-\beta}",
         model="torch.nn.functional.local_response_norm, torch.nn.LocalResponseNorm",
-        sources=(_ALEXNET, Source("Notes 002", "AlexNet")),
+        sources=(_ALEXNET, notes("002, AlexNet")),
         inputs=("x",),
         settings={"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 1.0},
         conventions=(_ALPHA_SCALE, _WINDOW, _EVEN_WINDOW, _LRN_DEFAULTS),

@@ -26,8 +26,9 @@ def _records(counterpart: Counterpart, report: Report) -> Iterator[Record]:
     """One record for each deviation, known, new or vanished; one that says so where there is none."""
     about: dict[str, Any] = {"component": counterpart.component, "implementation": counterpart.name}
     deviations = {finding.check: finding.summary for finding in report.findings if finding.severity == "error"}
+    present = {*deviations, *counterpart.varying}
     for check in sorted(deviations.keys() | counterpart.known):
-        state = "new" if check not in counterpart.known else "known" if check in (*deviations, *counterpart.varying) else "vanished"
+        state = "new" if check not in counterpart.known else "known" if check in present else "vanished"
         reason = deviations[check] if state == "new" else counterpart.known[check]
         status = "pass" if state == "known" else "fail"
         yield record("upstream", check, status, message=reason, state=state, **about)
