@@ -14,6 +14,11 @@ class Source:
     url: str = ""
 
 
+def notes(place: str) -> Source:
+    """A place in the notes on deep learning whose claims are judged, as ``notes("001, section 8.4")``."""
+    return Source("Source notes on deep learning", f"notes {place}")
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One way that right implementations go on an axis of difference.

@@ -8,15 +8,10 @@ from scipy.special import expit, ndtri
 
 from dlcheck.activations import probes, proofs
 from dlcheck.activations.vanishing import gradient_vanishes_exponentially as gradient_vanishes_exponentially
-from dlcheck.component import Case, Source
+from dlcheck.component import Case, Source, notes
 from dlcheck.evidence import numerics, seeds, statistics
 from dlcheck.evidence.symbolic import evidence, proved
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
-
-
-def _notes(place: str) -> Source:
-    return Source("Source notes on deep learning", f"notes {place}")
-
 
 _BRIDLE = Source("Bridle 1990, Probabilistic interpretation of feedforward classification network outputs")
 _GAO = Source("Gao, Pavel 2017, Properties of the softmax function", "", "https://arxiv.org/abs/1704.00805")
@@ -36,7 +31,7 @@ _GOODFELLOW = Source("Goodfellow et al. 2013, Maxout networks", "sections 3, 4",
 @claim(
     "chain-rule.softmax-jacobian",
     says="The Jacobian of the softmax output by its logits is not diagonal.",
-    sources=(_notes("001, section 2"), _BRIDLE, _GAO),
+    sources=(notes("001, section 2"), _BRIDLE, _GAO),
     evidence="proof",
     verdict="conditional",
     formula=r"\frac{\partial p_i}{\partial z_j} = p_i (\delta_{ij} - p_j)",
@@ -70,7 +65,7 @@ def softmax_jacobian(implementation: Any) -> Judgement:
 @claim(
     "chain-rule.sigmoid-jacobian",
     says="The Jacobian of an elementwise sigmoid by its logits is diagonal.",
-    sources=(_notes("001, section 2"),),
+    sources=(notes("001, section 2"),),
     evidence="proof",
     verdict="holds",
     formula=r"\frac{\partial s_i}{\partial z_j} = \delta_{ij}\, s_i (1 - s_i)",
@@ -89,7 +84,7 @@ def sigmoid_jacobian(implementation: Any) -> Judgement:
 @claim(
     "activation.nonlinearity-needed",
     says="Without activation functions a deep network is one affine map: activations bring the non-linearity.",
-    sources=(_notes("004, activation function"),),
+    sources=(notes("004, activation function"),),
     evidence="proof",
     verdict="conditional",
     formula=r"W (V x + b) + c = (W V) x + (W b + c)",
@@ -117,7 +112,7 @@ def nonlinearity_needed() -> Judgement:
     "activation.non-polynomial",
     says="The activation must not be a polynomial: a network with polynomial activations can only be a polynomial of "
     "bounded degree.",
-    sources=(_notes("004, activation function"), _LESHNO, _KIDGER),
+    sources=(notes("004, activation function"), _LESHNO, _KIDGER),
     evidence="proof",
     verdict="conditional",
     formula=r"\deg f \le d^L \text{ for } L \text{ layers of activations of degree } d",
@@ -156,7 +151,7 @@ def non_polynomial() -> Judgement:
 @claim(
     "activation.saturation-table",
     says="Sigmoid and tanh saturate; ReLU and Leaky ReLU do not, as their limit at infinity is infinite.",
-    sources=(_notes("004, activation function"), _GULCEHRE),
+    sources=(notes("004, activation function"), _GULCEHRE),
     evidence="proof",
     verdict="conditional",
     formula=r"\lim_{x \to \infty} f(x)",
@@ -188,7 +183,7 @@ def saturation_table() -> Judgement:
     "activation.saturation-vanishes",
     says="Near a saturating activation's bounds its value hardly changes, so its derivative, and the backpropagated "
     "gradient, goes to zero.",
-    sources=(_notes("004, activation function"), _BOOK),
+    sources=(notes("004, activation function"), _BOOK),
     evidence="proof",
     verdict="conditional",
     formula=r"\sigma' = \delta (1 - \delta),\quad \tanh' = \delta (2 - \delta)",
@@ -219,7 +214,7 @@ def saturation_vanishes() -> Judgement:
 @claim(
     "sigmoid.derivative",
     says="The sigmoid's derivative is s(1-s), at most 1/4, so a chain of sigmoids shrinks the gradient.",
-    sources=(_notes("001, section 3.1"),),
+    sources=(notes("001, section 3.1"),),
     evidence="proof",
     verdict="conditional",
     formula=r"\sigma' = \sigma (1 - \sigma) = \tfrac14 - (\tfrac12 - \sigma)^2 \le \tfrac14",
@@ -265,7 +260,7 @@ def sigmoid_derivative(implementation: Any) -> Judgement:
     "sigmoid.open-unit-interval",
     says="The sigmoid's output lies strictly between 0 and 1, and it is strictly increasing and continuous "
     "(judge it in real numbers and in float32, float16 and bfloat16).",
-    sources=(_notes("001, section 3.1"),),
+    sources=(notes("001, section 3.1"),),
     evidence="exhaustive",
     verdict="conditional",
     formula=r"0 < \sigma(x) < 1",
@@ -312,7 +307,7 @@ def open_unit_interval(implementation: Any) -> Judgement:
     "sigmoid.not-zero-centred",
     says="The sigmoid's output is not centred at 0, which forces the gradients of all weights into one next-layer "
     "unit to share a sign.",
-    sources=(_notes("001, section 3.1"), _LECUN),
+    sources=(notes("001, section 3.1"), _LECUN),
     evidence="proof",
     verdict="conditional",
     formula=r"\frac{\partial L}{\partial w_i} = \sum_n \delta_n s_{n i}",
@@ -341,7 +336,7 @@ def not_zero_centred() -> Judgement:
     "tanh.derivative",
     says="tanh's derivative is 1 - tanh^2, it is 2*sigmoid(2x) - 1, and it is centred at 0, but its gradient still "
     "vanishes.",
-    sources=(_notes("001, section 3.2"), _LECUN),
+    sources=(notes("001, section 3.2"), _LECUN),
     evidence="proof",
     verdict="conditional",
     formula=r"\tanh' = 1 - \tanh^2,\quad \tanh x = 2\sigma(2x) - 1",
@@ -378,7 +373,7 @@ def tanh_derivative(implementation: Any) -> Judgement:
     "tanh.near-natural-gradient",
     says="With tanh the gradient is nearer the natural gradient than with sigmoid, because its outputs are better "
     "centred.",
-    sources=(_notes("001, section 3.2"), _CLEVERT, _LECUN),
+    sources=(notes("001, section 3.2"), _CLEVERT, _LECUN),
     evidence="property",
     verdict="conditional",
     formula=r"F = \begin{pmatrix} m^2 + v & m \\ m & 1 \end{pmatrix},\quad \cos(g, F^{-1} g) \ge "
@@ -423,7 +418,7 @@ def near_natural_gradient() -> Judgement:
 @claim(
     "relu.eases-vanishing",
     says="On active paths ReLU passes the gradient unchanged, which eases vanishing gradients.",
-    sources=(_notes("001, section 3.3"), _GLOROT),
+    sources=(notes("001, section 3.3"), _GLOROT),
     evidence="proof",
     verdict="holds",
     formula=r"\frac{\partial h_L}{\partial h_0} = \prod_l w_l \text{ on an active path}",
@@ -445,7 +440,7 @@ def eases_vanishing(implementation: Any) -> Judgement:
 @claim(
     "relu.dies-forever",
     says="A ReLU unit that is negative on every example receives zero gradient from then on and is dead irreversibly.",
-    sources=(_notes("001, section 3.3"), _LU),
+    sources=(notes("001, section 3.3"), _LU),
     evidence="property",
     verdict="conditional",
     formula=r"z_n < 0\ \forall n \Rightarrow \nabla_{w,b} L = 0",
@@ -479,7 +474,7 @@ def dies_forever(implementation: Any) -> Judgement:
 @claim(
     "relu.sparse",
     says="ReLU gives a sparse representation: with symmetric pre-activations half of the units are exactly zero.",
-    sources=(_notes("001, section 3.3"), _GLOROT),
+    sources=(notes("001, section 3.3"), _GLOROT),
     evidence="statistical",
     verdict="conditional",
     formula=r"P(\mathrm{ReLU}(z) = 0) = \tfrac12 (1 + P(z = 0))",
@@ -526,7 +521,7 @@ def sparse(implementation: Any) -> Judgement:
 @claim(
     "leaky-relu.fixed-slope",
     says="Leaky ReLU's negative slope is a fixed hyperparameter, so its gradient is never zero.",
-    sources=(_notes("001, section 3.4"), _MAAS),
+    sources=(notes("001, section 3.4"), _MAAS),
     evidence="proof",
     verdict="conditional",
     formula=r"f'(x) = 1 \text{ for } x > 0,\ a \text{ for } x < 0",
@@ -554,7 +549,7 @@ def fixed_slope(implementation: Any) -> Judgement:
     "prelu.learned-slope",
     says="PReLU's negative slope is learned: its gradient is the sum of the upstream gradient times the negative part "
     "of the input.",
-    sources=(_notes("001, section 3.4"), _HE),
+    sources=(notes("001, section 3.4"), _HE),
     evidence="proof",
     verdict="holds",
     formula=r"\frac{\partial L}{\partial a} = \sum_i g_i \min(x_i, 0)",
@@ -581,7 +576,7 @@ def learned_slope(implementation: Any) -> Judgement:
     "maxout.generalises",
     says="Maxout takes the largest of k affine maps: ReLU, Leaky ReLU and |x| are special cases, and every maxout "
     "unit is convex and piecewise linear.",
-    sources=(_notes("001, section 3.5"), _GOODFELLOW),
+    sources=(notes("001, section 3.5"), _GOODFELLOW),
     evidence="proof",
     verdict="conditional",
     formula=r"f(x) = \max_{j \le k} (w_j \cdot x + b_j)",

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dlcheck.activations.vanishing import gradient_causes as gradient_causes
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import experiment, seeds
 from dlcheck.evidence.experiment import Activation, Curves, Data, Median, Network, Paired, glorot, he
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
@@ -46,10 +46,6 @@ _KRIZHEVSKY = Source(
 _LECUN = Source("LeCun et al. 1998, Efficient BackProp", "4.4", "http://yann.lecun.com/exdb/publis/pdf/lecun-98b.pdf")
 _GLOROT = Source("Glorot, Bengio 2010", "sections 3, 4", "https://proceedings.mlr.press/v9/glorot10a.html")
 _CLEVERT = Source("Clevert et al. 2016, ELUs", "section 2", "https://arxiv.org/abs/1511.07289")
-
-
-def _notes(place: str) -> Source:
-    return Source("Source notes on deep learning", f"notes {place}")
 
 
 def _digits(
@@ -123,7 +119,7 @@ def _scores(data: Data, seeds: Sequence[int], layers: int) -> dict[str, Array]:
 @claim(
     "activation.relu-default",
     says="ReLU is a good default choice for most problems.",
-    sources=(_notes("004, activation function"), _BOOK, _RAISSI),
+    sources=(notes("004, activation function"), _BOOK, _RAISSI),
     evidence="empirical",
     verdict="conditional",
     formula=r"\mathrm{relu}(x) = \max(0, x), \qquad \mathrm{relu}''(x) = 0 \text{ for } x \ne 0",
@@ -271,7 +267,7 @@ def _expensive(function: Activation, name: str) -> Judgement:
 @claim(
     "sigmoid.expensive",
     says="The sigmoid costs much more to compute than ReLU.",
-    sources=(_notes("001, section 3.1"), _KRIZHEVSKY),
+    sources=(notes("001, section 3.1"), _KRIZHEVSKY),
     evidence="empirical",
     verdict="conditional",
     formula=r"t(n) = t_0 + n\,(K c_m + c_f)",
@@ -284,7 +280,7 @@ def sigmoid_expensive() -> Judgement:
 @claim(
     "tanh.expensive",
     says="tanh costs much more to compute than ReLU.",
-    sources=(_notes("001, section 3.2"), _KRIZHEVSKY),
+    sources=(notes("001, section 3.2"), _KRIZHEVSKY),
     evidence="empirical",
     verdict="conditional",
     formula=r"t(n) = t_0 + n\,(K c_m + c_f)",
@@ -313,7 +309,7 @@ def _saturated(gain: float) -> float:
 @claim(
     "tanh.faster-than-sigmoid",
     says="Networks with tanh converge faster than with sigmoid, because tanh's outputs have a mean nearer 0.",
-    sources=(_notes("001, section 3.2"), _LECUN, _GLOROT),
+    sources=(notes("001, section 3.2"), _LECUN, _GLOROT),
     evidence="empirical",
     verdict="conditional",
     formula=r"\tanh(x) = 2\sigma(2x) - 1, \quad |\tanh'(x)| > |\sigma'(x)| \iff \cosh x < 2\cosh(x/2) \iff |x| < 1.663",
@@ -378,7 +374,7 @@ _SATURATION: Mapping[str, tuple[Activation, Callable[[int, int], float]]] = {
     "relu.converges-fast",
     says="With SGD, ReLU networks converge faster than sigmoid and tanh ones, owing to the linear, non-saturating "
     "form.",
-    sources=(_notes("001, section 3.3"), _KRIZHEVSKY, _CLEVERT),
+    sources=(notes("001, section 3.3"), _KRIZHEVSKY, _CLEVERT),
     evidence="empirical",
     verdict="refuted",
 )
@@ -426,7 +422,7 @@ def relu_converges_fast() -> Judgement:
 @claim(
     "relu.cheap",
     says="ReLU is cheap to compute.",
-    sources=(_notes("001, section 3.3"), _KRIZHEVSKY),
+    sources=(notes("001, section 3.3"), _KRIZHEVSKY),
     evidence="empirical",
     verdict="holds",
     formula=r"\mathrm{relu}(x) = \max(0, x)",

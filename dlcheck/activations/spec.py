@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
-NOTES = "Notes 001"
 GOODFELLOW = "Goodfellow, Bengio, Courville: Deep learning"
 LECUN = Source(
     "LeCun, Bottou, Orr, Müller: Efficient BackProp", "1998, section 4.4", "https://doi.org/10.1007/3-540-49430-8_2"
@@ -167,7 +166,7 @@ def _component(name: str, summary: str, formula: str, *sources: Source, **others
 
 
 def _along_an_axis(name: str, summary: str, formula: str, equation: str) -> Component:
-    sources = Source(GOODFELLOW, f"2016, {equation}", "https://www.deeplearningbook.org"), Source(NOTES, "section 2")
+    sources = Source(GOODFELLOW, f"2016, {equation}", "https://www.deeplearningbook.org"), notes("001, section 2")
     return _component(
         name,
         summary,
@@ -186,7 +185,7 @@ COMPONENTS: tuple[Component, ...] = (
         "sigmoid",
         "Logistic function, from the real line to (0, 1)",
         r"\sigma(x) = \frac{1}{1 + e^{-x}}",
-        Source(NOTES, "section 3.1"),
+        notes("001, section 3.1"),
         Source(GOODFELLOW, "2016, equation 3.30", "https://www.deeplearningbook.org"),
         magnitude=_one,
     ),
@@ -194,7 +193,7 @@ COMPONENTS: tuple[Component, ...] = (
         "tanh",
         "Hyperbolic tangent, from the real line to (-1, 1)",
         r"\tanh x = \frac{e^x - e^{-x}}{e^x + e^{-x}}",
-        Source(NOTES, "section 3.2"),
+        notes("001, section 3.2"),
         LECUN,
         magnitude=_one,
     ),
@@ -202,7 +201,7 @@ COMPONENTS: tuple[Component, ...] = (
         "relu",
         "Rectified linear unit",
         r"\max(0, x)",
-        Source(NOTES, "section 3.3"),
+        notes("001, section 3.3"),
         NAIR,
         conventions=(RELU_AT_ZERO, RELU_NAN),
     ),
@@ -210,7 +209,7 @@ COMPONENTS: tuple[Component, ...] = (
         "leaky_relu",
         "Rectified linear unit with a fixed slope left of zero",
         r"x \text{ for } x > 0, \quad a x \text{ otherwise}",
-        Source(NOTES, "section 3.4"),
+        notes("001, section 3.4"),
         MAAS,
         settings={"negative_slope": 0.01},
         conventions=(DEFAULT_SLOPE, _at_zero("jax.nn.leaky_relu", slope=("PyTorch", "TensorFlow"))),
@@ -219,7 +218,7 @@ COMPONENTS: tuple[Component, ...] = (
         "prelu",
         "Rectified linear unit whose slope left of zero is learned, one for all or one a channel",
         r"x \text{ for } x > 0, \quad a_c x \text{ otherwise}",
-        Source(NOTES, "section 3.4"),
+        notes("001, section 3.4"),
         HE,
         inputs=("x", "weight"),
         parameters=("weight",),
@@ -233,7 +232,7 @@ COMPONENTS: tuple[Component, ...] = (
         "Largest of k affine maps",
         r"\max_{j \le k} \left( w_{jo} \cdot x + b_{jo} \right)",
         "f(x[N,in], weight[k,out,in], bias[k,out]) -> [N,out]",
-        (Source(NOTES, "section 3.5"), MAXOUT),
+        (notes("001, section 3.5"), MAXOUT),
         inputs=("x", "weight", "bias"),
         parameters=("weight", "bias"),
         conventions=(TIES,),

@@ -8,7 +8,7 @@ import sympy as sp
 import torch
 from numpy.typing import NDArray
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import experiment, symbolic
 from dlcheck.evidence.numerics import unit_roundoff
 from dlcheck.evidence.symbolic import Proof
@@ -16,7 +16,7 @@ from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
 
 Array = NDArray[np.float64]
 
-_NOTES = Source("Source notes on deep learning", "notes 003, vanishing gradients")
+_NOTES = notes("003, vanishing gradients")
 _BENGIO = Source(
     "Bengio, Simard, Frasconi 1994, Learning long-term dependencies with gradient descent is difficult",
     "section IV",

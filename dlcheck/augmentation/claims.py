@@ -10,13 +10,13 @@ from hypothesis.errors import NoSuchExample
 
 from dlcheck.augmentation import proofs, transforms
 from dlcheck.augmentation.transforms import Array
-from dlcheck.component import Case, Source
+from dlcheck.component import Case, Source, notes
 from dlcheck.evidence import seeds, statistics, symbolic
 from dlcheck.evidence.strategies import SEEDS, uniform
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
 
-NOTES = Source("Notes 004", "Data Augmentation")
-NOTES_ALEXNET = Source("Notes 002", "AlexNet")
+NOTES = notes("004, Data Augmentation")
+NOTES_ALEXNET = notes("002, AlexNet")
 ALEXNET = Source(
     "Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural networks",
     "NIPS 2012, sections 2, 3.5 and 4.1",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from dlcheck.augmentation.transforms import Array, Generator
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import experiment
 from dlcheck.evidence.experiment import Data, Network
 from dlcheck.judgement import Evidence, Figure, Judgement, claim
@@ -58,7 +58,7 @@ def _stacked(parts: list[tuple[Array, Array]]) -> tuple[torch.Tensor, torch.Tens
     "augment.generative",
     says="A generative model can make similar data to train on.",
     sources=(
-        Source("Notes 004", "Data Augmentation"),
+        notes("004, Data Augmentation"),
         Source(
             "Goodfellow, Bengio, Courville: Deep learning", "2016, section 20.1", "https://www.deeplearningbook.org"
         ),

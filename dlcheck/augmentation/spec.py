@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
 ALEXNET = Source(
     "Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural networks",
@@ -19,8 +19,8 @@ BISHOP = Source(
     "Neural Computation 7, 1995",
     "https://doi.org/10.1162/neco.1995.7.1.108",
 )
-NOTES_ALEXNET = Source("Notes 002", "AlexNet, data augmentation")
-NOTES = Source("Notes 004", "Data Augmentation")
+NOTES_ALEXNET = notes("002, AlexNet, data augmentation")
+NOTES = notes("004, Data Augmentation")
 TORCHVISION = Source("torchvision: transforms", "", "https://docs.pytorch.org/vision/stable/transforms.html")
 FB_RESNET = Source(
     "fb.resnet.torch: image transformations",

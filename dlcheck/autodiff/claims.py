@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcheck.autodiff import proofs
-from dlcheck.component import Case, Source
+from dlcheck.component import Case, Source, notes
 from dlcheck.evidence import numerics, seeds, symbolic
 from dlcheck.judgement import Counterexample, Evidence, Judgement, claim
 
@@ -20,7 +20,7 @@ POLYNOMIALS, EXPRESSIONS = 200, 60
 DIGITS = 60
 """Of the differences that the gradients of random expressions are compared with."""
 
-_NOTES = Source("Source notes on deep learning", "notes 001, section 2")
+_NOTES = notes("001, section 2")
 _GRIEWANK = Source(
     "Griewank, Walther: Evaluating derivatives (2008)", "section 3.2", "https://doi.org/10.1137/1.9780898717761"
 )

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dlcheck.component import Case, Component, Source
+from dlcheck.component import Case, Component, Source, notes
 
-_NOTES = Source("Notes 001", "section 2")
+_NOTES = notes("001, section 2")
 _GRIEWANK = Source(
     "Griewank, Walther: Evaluating derivatives", "2008, section 3.2", "https://doi.org/10.1137/1.9780898717761"
 )

@@ -116,7 +116,7 @@ class Data:
 
 
 @cache
-def bundled(name: str) -> tuple[Array, Array, int]:
+def bundled(name: str) -> tuple[Array, NDArray[Any], int]:
     """Features (N, D), targets (N,) and number of classes of a data set that scikit-learn brings along."""
     from sklearn import datasets
 

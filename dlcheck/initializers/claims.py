@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import seeds, statistics, symbolic
 from dlcheck.initializers import proofs, signals
 from dlcheck.initializers.signals import Array
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
 
-NAIVE = Source("Notes 004", "Parameters Initialization, Naive Initialization")
-NOTES = Source("Notes 004", "Parameters Initialization")
-XAVIER = Source("Notes 004", "Parameters Initialization, Xavier Initialization")
+NAIVE = notes("004, Parameters Initialization, Naive Initialization")
+NOTES = notes("004, Parameters Initialization")
+XAVIER = notes("004, Parameters Initialization, Xavier Initialization")
 GLOROT = Source(
     "Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks",
     "AISTATS 2010, section 4.2",

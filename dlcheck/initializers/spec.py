@@ -1,6 +1,6 @@
 """What the initializers are: their settings, conventions and sources."""
 
-from dlcheck.component import Component, Convention, Option, Source
+from dlcheck.component import Component, Convention, Option, Source, notes
 
 GLOROT = Source(
     "Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks",
@@ -46,7 +46,7 @@ TIMM = Source(
 TORCHVISION = Source(
     "torchvision: ResNet", "", "https://github.com/pytorch/vision/blob/main/torchvision/models/resnet.py"
 )
-NOTES = Source("Notes 004", "Parameters Initialization")
+NOTES = notes("004, Parameters Initialization")
 
 NORMAL_SCALE = Convention(
     "default_scale",

@@ -6,16 +6,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import symbolic
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
 from dlcheck.layers import probes, proofs
 from dlcheck.layers.probes import Array, Layer
-
-
-def _notes(place: str) -> Source:
-    return Source("Source notes on deep learning", f"notes {place}")
-
 
 _BOOK = Source(
     "Goodfellow et al. 2016, Deep Learning", "9.2", "https://www.deeplearningbook.org/contents/convnets.html"
@@ -58,7 +53,7 @@ def _leaves_its_field(implementation: Any, **example: Any) -> float:
     "conv.sparse-connectivity",
     says="Unlike a dense layer, each convolution unit is connected to only a part of the layer before: its derivative "
     "by every input outside its receptive field is zero.",
-    sources=(_notes("001, section 1.3; 003, introduction"), _BOOK, _LECUN),
+    sources=(notes("001, section 1.3; 003, introduction"), _BOOK, _LECUN),
     evidence="property",
     verdict="conditional",
     formula=r"\frac{\partial y^o_{pq}}{\partial x^c_{hw}} = w^o_{cij} \text{ where } h = s p + d i,\ w = s q + d j,"
@@ -106,7 +101,7 @@ def _moved_output(implementation: Any, shift: tuple[int, int], **example: Any) -
     "conv.parameter-sharing",
     says="Units at different receptive fields use the same kernel, so the parameter count does not depend on the image "
     "size and a shifted input gives a shifted output.",
-    sources=(_notes("001, section 1.3; 003, introduction"), _BOOK),
+    sources=(notes("001, section 1.3; 003, introduction"), _BOOK),
     evidence="proof",
     verdict="conditional",
     formula=r"x'_m = x_{m - s t} \implies y'_p = \sum_i w_i x_{s p + i - s t} = y_{p - t}",
@@ -167,7 +162,7 @@ def _spy() -> Figure:
 @claim(
     "conv.dense-equivalent",
     says="A convolution is a dense layer whose matrix is sparse and has repeated entries.",
-    sources=(_notes("001, section 1.3"), _BOOK),
+    sources=(notes("001, section 1.3"), _BOOK),
     evidence="property",
     verdict="conditional",
     formula=r"M_{(o p q), (c h w)} = w^o_{cij} \text{ where } h = s p + d i,\ w = s q + d j, \quad 0 \text{ elsewhere}",
@@ -212,7 +207,7 @@ def _adds_up_otherwise(implementation: Any, **example: Any) -> float:
     "conv.channel-arithmetic",
     says="A filter is a set of kernels, one for each input channel; each is convolved with its channel and the results "
     "are added, so one filter yields one output channel and the number of filters is the number of output channels.",
-    sources=(_notes("001, section 1.3"), _BOOK),
+    sources=(notes("001, section 1.3"), _BOOK),
     evidence="property",
     verdict="conditional",
     formula=r"y^o = b_o + \sum_{c=1}^{C} w^o_c * x^c",
@@ -254,7 +249,7 @@ def _as_counted(implementation: Any, n: int, k: int, p: int, s: int) -> bool:
 @claim(
     "conv.output-size",
     says="The output side is floor((n + 2p - k) / s) + 1.",
-    sources=(_notes("001, section 1.3"), Source(_DUMOULIN.title, "relationship 6", _DUMOULIN.url)),
+    sources=(notes("001, section 1.3"), Source(_DUMOULIN.title, "relationship 6", _DUMOULIN.url)),
     evidence="exhaustive",
     verdict="conditional",
     formula=r"\left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1",
@@ -293,7 +288,7 @@ def output_size(implementation: Any) -> Judgement:
     "conv.zero-padding-modes",
     says="Zero padding has three modes: full grows the output to n + k - 1, same keeps n, valid shrinks it to "
     "n - k + 1.",
-    sources=(_notes("001, section 1.3"), Source(_BOOK.title, "9.5", _BOOK.url), _DUMOULIN),
+    sources=(notes("001, section 1.3"), Source(_BOOK.title, "9.5", _BOOK.url), _DUMOULIN),
     evidence="exhaustive",
     verdict="conditional",
     formula=r"n + k - 1, \quad n, \quad n - k + 1",
@@ -323,7 +318,7 @@ def zero_padding_modes(implementation: Any) -> Judgement:
 @claim(
     "conv.same-padding-odd-kernel",
     says="VGG's 3x3 convolutions leave width and height unchanged and its 2x2 pooling halves them.",
-    sources=(_notes("003, classic networks"), _VGG),
+    sources=(notes("003, classic networks"), _VGG),
     evidence="exhaustive",
     verdict="conditional",
     formula=r"\lfloor n + 2 - 3 \rfloor + 1 = n, \qquad \left\lfloor \frac{n - 2}{2} \right\rfloor + 1 = "
@@ -363,7 +358,7 @@ def _not_dense(implementation: Any, **example: Any) -> float:
 @claim(
     "conv.one-by-one-mixes-channels",
     says="A 1x1 convolution is a dense layer applied at every pixel: channels interact, positions do not.",
-    sources=(_notes("003, 1x1 convolution"), _NIN),
+    sources=(notes("003, 1x1 convolution"), _NIN),
     evidence="proof",
     verdict="conditional",
     formula=r"y^o_{pq} = b_o + \sum_c w^o_c\, x^c_{pq}",
@@ -422,7 +417,7 @@ def _not_an_mlpconv(implementation: Any, hidden: int, **example: Any) -> float:
     "conv.one-by-one-is-nin",
     says="An mlpconv layer (a small MLP slid over the image) equals a convolution followed by 1x1 convolutions with "
     "activations between.",
-    sources=(_notes("003, 1x1 convolution"), _NIN),
+    sources=(notes("003, 1x1 convolution"), _NIN),
     evidence="property",
     verdict="holds",
     formula=r"f_{ij} = \max(0, W_n \cdots \max(0, W_1 x_{ij})) = \max(0, W_n * \cdots \max(0, W_1 * x))_{ij}",
@@ -452,7 +447,7 @@ def _ends_where_it_costs(c: int, o: int, k: int) -> Figure:
 @claim(
     "conv.one-by-one-reduces-parameters",
     says="Putting a 1x1 convolution before a large kernel reduces the number of parameters.",
-    sources=(_notes("003, 1x1 convolution"), _GOOGLENET),
+    sources=(notes("003, 1x1 convolution"), _GOOGLENET),
     evidence="proof",
     verdict="conditional",
     formula=r"C r + r + r\,O k^2 + O < C\,O k^2 + O \iff r < \frac{C\,O k^2}{C + 1 + O k^2}",
@@ -495,7 +490,7 @@ def _two_differ_from_one(implementation: Any, middle: int, **example: Any) -> fl
 @claim(
     "conv.two-3x3-is-5x5",
     says="Two 3x3 convolutions in series are equivalent to one 5x5 convolution.",
-    sources=(_notes("003, classic networks"), _VGG),
+    sources=(notes("003, classic networks"), _VGG),
     evidence="proof",
     verdict="conditional",
     formula=r"w * (v * x) = (w * v) * x",
@@ -533,7 +528,7 @@ def two_3x3_is_5x5(implementation: Any) -> Judgement:
 @claim(
     "conv.two-3x3-fewer-parameters",
     says="Two 3x3 convolutions in series have fewer parameters than one 5x5.",
-    sources=(_notes("003, classic networks"), _VGG),
+    sources=(notes("003, classic networks"), _VGG),
     evidence="proof",
     verdict="conditional",
     formula=r"9 M (C + O) + M + O < 25\,C\,O + O \iff M < \frac{25\,C\,O}{9 (C + O) + 1}",

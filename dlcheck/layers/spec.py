@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
-_NOTES = "Notes on deep learning 001"
 _BOOK = "https://www.deeplearningbook.org"
 
 KERNEL = Convention(
@@ -100,7 +99,7 @@ COMPONENTS: tuple[Component, ...] = (
         r"y_o = \sum_i w_{oi} x_i + b_o",
         "torch.nn.functional.linear",
         (
-            Source(_NOTES, "section 1.1"),
+            notes("001, section 1.1"),
             Source("Goodfellow, Bengio, Courville: Deep learning", "2016, equation 6.36 and algorithm 6.4", _BOOK),
         ),
         inputs=("x", "weight"),
@@ -117,7 +116,7 @@ COMPONENTS: tuple[Component, ...] = (
         r"y^o_{npq} = b_o + \sum_{c i j} w^o_{cij}\, x^c_{n,\, s p + d i,\, s q + d j}",
         "torch.nn.functional.conv2d",
         (
-            Source(_NOTES, "section 1.3"),
+            notes("001, section 1.3"),
             Source("Goodfellow, Bengio, Courville: Deep learning", "2016, equations 9.6 to 9.13", _BOOK),
             Source(
                 "Dumoulin, Visin: A guide to convolution arithmetic for deep learning",

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import numerics, symbolic
 from dlcheck.judgement import Figure, Judgement, claim
 from dlcheck.losses import proofs
 
-NOTES = Source("Source notes on deep learning", "notes 001, sections 9 and 10")
+NOTES = notes("001, sections 9 and 10")
 GOODFELLOW = Source(
     "Goodfellow, Bengio, Courville: Deep learning (2016)",
     "sections 6.2.2.2 and 6.2.2.3",

@@ -123,7 +123,8 @@ def mse_loss_backward(
     Source: the derivative of Goodfellow et al. (2016), equation 5.4.
     """
     x, y = _pair(input, target)
-    return {"input": _spread(grad_output, x.shape, reduction, _counted(x, mean_over)) * 2 * factor * (x - y)}
+    grad = _spread(grad_output, x.shape, reduction, _counted(x, mean_over))
+    return {"input": np.asarray(grad * 2 * factor * (x - y))}
 
 
 def l1_loss(input: Values, target: Values, reduction: Reduction = "mean") -> Loss:
@@ -154,7 +155,7 @@ def l1_loss_backward(
     """
     x, y = _pair(input, target)
     slope = np.where(x == y, gradient_at_zero, np.sign(x - y))
-    return {"input": _spread(grad_output, x.shape, reduction, x.size) * slope}
+    return {"input": np.asarray(_spread(grad_output, x.shape, reduction, x.size) * slope)}
 
 
 def _huber_parts(delta: float, scaling: Scaling) -> tuple[float, float]:
@@ -202,7 +203,8 @@ def huber_loss_backward(
     """
     x, y = _pair(input, target)
     end, slope = _huber_parts(delta, scaling)
-    return {"input": _spread(grad_output, x.shape, reduction, x.size) * slope * np.clip((x - y) / end, -1, 1)}
+    grad = _spread(grad_output, x.shape, reduction, x.size)
+    return {"input": np.asarray(grad * slope * np.clip((x - y) / end, -1, 1))}
 
 
 # --- classification --------------------------------------------------------------------------------------------------
@@ -266,7 +268,7 @@ def binary_cross_entropy_with_logits_backward(
     decay = np.exp(-np.abs(x))
     right, left = np.where(x < 0, decay, 1.0) / (1 + decay), np.where(x < 0, 1.0, decay) / (1 + decay)
     slope = w * ((1 - y) * right - p * y * left)
-    return {"input": _spread(grad_output, x.shape, reduction, _counted(x, mean_over)) * slope}
+    return {"input": np.asarray(_spread(grad_output, x.shape, reduction, _counted(x, mean_over)) * slope)}
 
 
 def _with_classes(input: Any) -> tuple[np.ndarray, int]:
@@ -535,7 +537,8 @@ def kl_div_backward(
     x, y = _pair(input, target)
     reduced, count = _divergence_mean(reduction, x)
     grad = _spread(grad_output, x.shape[:-1] if reduction == "classes" else x.shape, reduced, count)
-    return {"input": -(grad[..., None] if reduction == "classes" else grad) * (np.exp(y) if log_target else y)}
+    each = grad[..., None] if reduction == "classes" else grad
+    return {"input": np.asarray(-each * (np.exp(y) if log_target else y))}
 
 
 def _margins(scores: Any, target: Any, margin: float, formula: Formula) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
-NOTES = Source("Notes 001", "sections 9 and 10")
+NOTES = notes("001, sections 9 and 10")
 GOODFELLOW = "Goodfellow, Bengio, Courville: Deep learning"
 BOOK = "https://www.deeplearningbook.org"
 TORCH = Source(

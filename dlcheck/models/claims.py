@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from dlcheck.component import Case, Source
+from dlcheck.component import Case, Source, notes
 from dlcheck.evidence import numerics, seeds, symbolic
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
 from dlcheck.models import inception, networks, proofs, residual
@@ -34,10 +34,6 @@ _SIMONYAN = Source("Simonyan, Zisserman 2015", "table 1", "https://arxiv.org/abs
 _SZEGEDY = Source("Szegedy et al. 2015, Going deeper with convolutions", "table 1", "https://arxiv.org/abs/1409.4842")
 _HE = Source("He, Zhang, Ren, Sun 2016, Deep residual learning", "section 3", "https://arxiv.org/abs/1512.03385")
 _HE2 = Source("He et al. 2016, Identity mappings", "equations 1 to 5", "https://arxiv.org/abs/1603.05027")
-
-
-def _notes(number: str, place: str) -> Source:
-    return Source("Source notes on deep learning", f"notes {number}, {place}")
 
 
 def _seen(implementation: Any, aspect: str) -> Mapping[str, Any]:
@@ -80,7 +76,7 @@ def _weighted(layers: list[Layer]) -> int:
     "alexnet.eight-layers",
     says="AlexNet has 8 weight layers, the pattern of LeNet at a larger size, with ReLU in place of tanh and sigmoid, "
     "dropout in its dense layers, and data augmentation.",
-    sources=(_notes("002", "AlexNet"), _notes("003", "classic networks"), _KRIZHEVSKY),
+    sources=(notes("002, AlexNet"), notes("003, classic networks"), _KRIZHEVSKY),
     evidence="exhaustive",
     verdict="holds",
     component="alexnet",
@@ -107,7 +103,7 @@ def alexnet_eight_layers(implementation: Any) -> Judgement:
 @claim(
     "vgg.depth-family",
     says="VGG comes with 11, 13, 16 and 19 weight layers of 3x3 convolutions and 2x2 max pooling.",
-    sources=(_notes("003", "classic networks"), _SIMONYAN),
+    sources=(notes("003, classic networks"), _SIMONYAN),
     evidence="exhaustive",
     verdict="conditional",
 )
@@ -154,7 +150,7 @@ def _main_kernels(module: Concat) -> list[Any]:
     "googlenet.inception",
     says="An Inception module runs 1x1, 3x3 and 5x5 convolutions side by side and joins them by channel; GoogLeNet has "
     "four versions.",
-    sources=(_notes("002", "GoogLeNet"), _notes("003", "classic networks"), _SZEGEDY),
+    sources=(notes("002, GoogLeNet"), notes("003, classic networks"), _SZEGEDY),
     evidence="exhaustive",
     verdict="conditional",
 )
@@ -192,7 +188,7 @@ def _widths(row: Row) -> tuple[int, list[tuple[int, int, int]]]:
 @claim(
     "googlenet.joining-reduces-parameters",
     says="Joining the outputs of kernels of different size reduces the number of parameters.",
-    sources=(_notes("003", "classic networks"), _SZEGEDY),
+    sources=(notes("003, classic networks"), _SZEGEDY),
     evidence="proof",
     verdict="conditional",
     formula=r"n(a + 9b + 25c) = 25n(a+b+c) - n(24a + 16b) = 9n(a+b+c) - 8n(a - 2c)",
@@ -223,7 +219,7 @@ def googlenet_joining_reduces_parameters() -> Judgement:
     "googlenet.one-by-one-inside",
     says="The first Inception design has a great many parameters; 1x1 convolutions before the large kernels reduce "
     "them.",
-    sources=(_notes("003", "1x1"), _SZEGEDY),
+    sources=(notes("003, 1x1"), _SZEGEDY),
     evidence="exhaustive",
     verdict="holds",
     formula=r"nr + k^2 r m < k^2 n m \iff r < \frac{k^2 n m}{n + k^2 m}",
@@ -263,7 +259,7 @@ def _with_and_without(row: Row) -> tuple[int, int]:
 @claim(
     "resnet.depths",
     says="ResNet reaches 152 layers, and over a thousand in later versions.",
-    sources=(_notes("002", "ResNet"), _HE, _HE2),
+    sources=(notes("002, ResNet"), _HE, _HE2),
     evidence="exhaustive",
     verdict="holds",
     component="resnet152",
@@ -286,7 +282,7 @@ def resnet_depths(implementation: Any) -> Judgement:
     "resnet.identity-by-construction",
     says="A shallow network extended by identity layers is a deeper one with no higher error, so a deeper network can "
     "always be at least as good on the training set.",
-    sources=(_notes("002", "ResNet"), _HE),
+    sources=(notes("002, ResNet"), _HE),
     evidence="proof",
     verdict="conditional",
     formula=r"\max(0, I x + 0) = x \quad (x \ge 0)",
@@ -316,7 +312,7 @@ def resnet_identity_by_construction() -> Judgement:
 @claim(
     "resnet.zero-residual-is-identity",
     says="If F(x) = 0 a residual unit is the identity map.",
-    sources=(_notes("002", "ResNet"), _HE),
+    sources=(notes("002, ResNet"), _HE),
     evidence="proof",
     verdict="conditional",
     formula=r"f(x + 0) = x",
@@ -343,7 +339,7 @@ def resnet_zero_residual_is_identity() -> Judgement:
     "resnet.forward-sum",
     says="With x_{l+1} = f(y_l), y_l = h(x_l) + F(x_l, W_l) and f = ReLU, the deep feature is x_L = x_l + sum of "
     "F(x_i, W_i).",
-    sources=(_notes("002", "ResNet"), _HE2),
+    sources=(notes("002, ResNet"), _HE2),
     evidence="proof",
     verdict="refuted",
     formula=r"x_L = x_l + \sum_{i=l}^{L-1} F(x_i, W_i) \quad (h(x) = x,\ f(y) = y)",
@@ -370,7 +366,7 @@ def resnet_forward_sum() -> Judgement:
 @claim(
     "resnet.backward-one-plus",
     says="Hence dloss/dx_l = dloss/dx_L * (1 + d/dx_l sum F).",
-    sources=(_notes("002", "ResNet"), _HE2),
+    sources=(notes("002, ResNet"), _HE2),
     evidence="proof",
     verdict="conditional",
     formula=r"\frac{\partial E}{\partial x_l} = \frac{\partial E}{\partial x_L}"
@@ -398,7 +394,7 @@ def resnet_backward_one_plus() -> Judgement:
 @claim(
     "resnet.gradient-never-vanishes",
     says="Because of the 1 the gradient cannot vanish unless the residual term is exactly -1, however small it is.",
-    sources=(_notes("002", "ResNet"), _HE2),
+    sources=(notes("002, ResNet"), _HE2),
     evidence="property",
     verdict="refuted",
     formula=r"\prod_l (1 - \|J_l\|) \le \frac{|\partial E / \partial x_l|}{|\partial E / \partial x_L|} "
@@ -452,7 +448,7 @@ def _worst_share(examples: int) -> tuple[float, int]:
 @claim(
     "resnet.projection-shortcut",
     says="Where shapes differ a linear map on the shortcut makes them fit.",
-    sources=(_notes("003", "classic networks"), _HE),
+    sources=(notes("003, classic networks"), _HE),
     evidence="property",
     verdict="holds",
     formula=r"y = F(x) + W_s x",

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlcheck.component import Case, Source
+from dlcheck.component import Case, Source, notes
 from dlcheck.evidence import experiment
 from dlcheck.evidence.experiment import Curves, Data, Paired
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
@@ -41,10 +41,6 @@ _YANG = Source(
     "on the explosion of gradients",
     "https://arxiv.org/abs/1902.08129",
 )
-
-
-def _notes(number: str, place: str) -> Source:
-    return Source("Source notes on deep learning", f"notes {number}, {place}")
 
 
 def _evidence(how: str, **size: Any) -> Evidence:
@@ -111,7 +107,7 @@ def _curves(title: str, stacks: Mapping[str, tuple[int, float]]) -> Figure:
 @claim(
     "lenet.prototype",
     says="LeNet set the pattern: convolution, non-linearity, pooling, dense layers; it recognises handwritten digits.",
-    sources=(_notes("003", "classic networks"), _LECUN),
+    sources=(notes("003, classic networks"), _LECUN),
     evidence="exhaustive",
     verdict="holds",
     component="lenet5",
@@ -173,7 +169,7 @@ def _enlarged(x: Tensor) -> Tensor:
 @claim(
     "vgg.deeper-is-better",
     says="The VGG family shows that a deeper network is more accurate.",
-    sources=(_notes("002", "VGG"), _notes("003", "classic networks"), _SIMONYAN, _HE),
+    sources=(notes("002, VGG"), notes("003, classic networks"), _SIMONYAN, _HE),
     evidence="empirical",
     verdict="refuted",
 )
@@ -203,7 +199,7 @@ def vgg_deeper_is_better() -> Judgement:
 @claim(
     "resnet.degradation",
     says="A deeper plain network has a higher training error than a shallower one; residual connections mend that.",
-    sources=(_notes("002", "ResNet"), _HE),
+    sources=(notes("002, ResNet"), _HE),
     evidence="empirical",
     verdict="conditional",
 )
@@ -237,7 +233,7 @@ def resnet_degradation() -> Judgement:
 @claim(
     "resnet.zero-easier-than-identity",
     says="Learning F(x) = 0 is easier than learning F(x) = x.",
-    sources=(_notes("002", "ResNet"), _HE),
+    sources=(notes("002, ResNet"), _HE),
     evidence="empirical",
     verdict="conditional",
 )
@@ -341,7 +337,7 @@ def _doubled(fan_in: int, fan_out: int) -> float:
     "resnet.solves-vanishing",
     says="Residual connections solve vanishing gradients, so that networks can be very deep; without them deeper is "
     "not always better.",
-    sources=(_notes("003", "classic networks"), _notes("004", "gradient disappears"), _HE, _HE2),
+    sources=(notes("003, classic networks"), notes("004, gradient disappears"), _HE, _HE2),
     evidence="empirical",
     verdict="conditional",
 )
@@ -376,7 +372,7 @@ def resnet_solves_vanishing() -> Judgement:
 @claim(
     "resnet.shortcut-prevents-overfitting",
     says="The shortcut's direct path from input to output avoids overfitting.",
-    sources=(_notes("002", "ResNet"), _HE),
+    sources=(notes("002, ResNet"), _HE),
     evidence="empirical",
     verdict="refuted",
 )
@@ -416,7 +412,7 @@ def _shuffled(runs: range) -> Data:
 @claim(
     "resnet.bn-solves-exploding",
     says="Exploding and vanishing gradients of a deep network are solved by batch normalisation.",
-    sources=(_notes("002", "ResNet"), _YANG),
+    sources=(notes("002, ResNet"), _YANG),
     evidence="empirical",
     verdict="refuted",
     formula=r"\|\nabla_{l-1}\|^2 \approx \frac{\pi}{\pi - 1} \|\nabla_l\|^2",

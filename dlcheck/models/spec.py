@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dlcheck.component import Component, Convention, Option, Source
+from dlcheck.component import Component, Convention, Option, Source, notes
 
-_NOTES = Source("Notes on deep learning 002 and 003", "classic networks")
+_NOTES = notes("002 and 003, classic networks")
 _LECUN = Source(
     "LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition",
     "section II.B, figure 2, table I",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import special
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import draws, experiment, numerics, seeds, symbolic
 from dlcheck.evidence.statistics import FALSE_ALARM
 from dlcheck.evidence.symbolic import Proof
@@ -20,7 +20,7 @@ from dlcheck.optimizers import rules
 
 Array = NDArray[np.float64]
 
-NOTES = Source("Source notes on deep learning", "notes 001, section 8.1")
+NOTES = notes("001, section 8.1")
 _COCHRAN = Source("Cochran 1977, Sampling techniques", "theorems 2.1 and 2.2")
 _BOTTOU = Source(
     "Bottou, Curtis, Nocedal 2018, Optimization methods for large-scale machine learning",
@@ -169,12 +169,21 @@ def sgd_redundant_data() -> Judgement:
     )
 
 
-def _gradients(x: Array, target: Array, w: Array) -> Array:
+def _gradients(x: Array, target: NDArray[Any], w: Array) -> Array:
     """Gradient of softmax regression for every example, (N, D C)."""
+    return np.einsum("nd,nc->ndc", x, _errors(x, target, w)).reshape(len(x), -1)
+
+
+def _mean_gradient(x: Array, target: NDArray[Any], w: Array) -> Array:
+    return x.T @ _errors(x, target, w) / len(x)
+
+
+def _errors(x: Array, target: NDArray[Any], w: Array) -> Array:
+    """By how much each class's probability is above what the target says, (N, C)."""
     scores = x @ w
-    p = np.exp(scores - special.logsumexp(scores, axis=1, keepdims=True))
+    p = np.exp(scores - np.asarray(special.logsumexp(scores, axis=1, keepdims=True)))
     p[np.arange(len(x)), target] -= 1
-    return np.einsum("nd,nc->ndc", x, p).reshape(len(x), -1)
+    return p
 
 
 def _scale(gradients: Array) -> float:
@@ -259,13 +268,6 @@ def sgd_unstable() -> Judgement:
     )
 
 
-def _mean_gradient(x: Array, target: NDArray[np.int64], w: Array) -> Array:
-    scores = x @ w
-    p = np.exp(scores - np.asarray(special.logsumexp(scores, axis=1, keepdims=True)))
-    p[np.arange(len(x)), target] -= 1
-    return x.T @ p / len(x)
-
-
 PASSES, BATCH = 5, 32
 RATES = (0.1, 0.3, 1.0, 3.0)
 REACHED = 0.3
@@ -280,7 +282,7 @@ def _trained(data: experiment.Data, runs: range, batch: int | None, steps: int) 
 @claim(
     "sgd.batch-faster-and-better",
     says="Using mini-batches is both faster and more accurate.",
-    sources=(Source("Source notes on deep learning", "notes 001, section 10"), _BOTTOU),
+    sources=(notes("001, section 10"), _BOTTOU),
     evidence="empirical",
     verdict="conditional",
 )

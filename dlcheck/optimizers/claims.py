@@ -8,7 +8,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import numerics, symbolic
 from dlcheck.judgement import Counterexample, Figure, Judgement, claim
 from dlcheck.optimizers import proofs, rules
@@ -46,10 +46,6 @@ REDDI = Source(
 VALLEY_START = np.array([-5.0, -2.0])
 
 
-def _notes(section: str) -> Source:
-    return Source("Source notes on deep learning", f"notes 001, section {section}")
-
-
 def _by_step(values: Array) -> tuple[Sequence[float], Sequence[float]]:
     return list(range(1, len(values) + 1)), values.tolist()
 
@@ -72,7 +68,7 @@ def _ways_down(**paths: Array) -> Figure:
     "momentum.definition",
     says="dx_t = rho dx_{t-1} - eta g_t is an exponentially weighted sum of past gradients: under a constant gradient "
     "the step grows to eta g / (1 - rho).",
-    sources=(_notes("8.2"), SUTSKEVER),
+    sources=(notes("001, section 8.2"), SUTSKEVER),
     evidence="proof",
     verdict="conditional",
     formula=r"\partial x_t = \rho\,\partial x_{t-1} - \eta g_t = -\eta \sum_{i=1}^{t} \rho^{t-i} g_i"
@@ -107,7 +103,7 @@ def momentum_definition(implementation: Any) -> Judgement:
     "nesterov.lookahead",
     says="Nesterov's momentum moves first by the old velocity and takes the gradient there: "
     "dx_t = rho dx_{t-1} - eta grad f(x_t + rho dx_{t-1}).",
-    sources=(_notes("8.3"), SUTSKEVER),
+    sources=(notes("001, section 8.3"), SUTSKEVER),
     evidence="proof",
     verdict="holds",
     formula=r"\partial x_t = \rho\,\partial x_{t-1} - \eta \nabla f(x_t + \rho\,\partial x_{t-1})",
@@ -164,7 +160,7 @@ def _raised_momentum(implementation: Any) -> Counterexample:
     "nesterov.reformulation",
     says="The form that deep-learning libraries use, without a gradient at another point, gives the same iterates "
     "after a change of variables.",
-    sources=(_notes("8.3"), BENGIO),
+    sources=(notes("001, section 8.3"), BENGIO),
     evidence="proof",
     verdict="conditional",
     formula=r"y_t = x_t + \rho\,\partial x_{t-1}: \quad b_t = \rho b_{t-1} + \nabla f(y_t), \;"
@@ -194,7 +190,7 @@ def nesterov_reformulation(implementation: Any) -> Judgement:
     "adagrad.definition",
     says="s_t = s_{t-1} + g_t*g_t, x_t = x_{t-1} - eta/sqrt(s_t + eps) * g_t, elementwise: each parameter has its own "
     "learning rate.",
-    sources=(_notes("8.4"), DUCHI),
+    sources=(notes("001, section 8.4"), DUCHI),
     evidence="property",
     verdict="holds",
     formula=r"s_t = s_{t-1} + g_t \odot g_t, \quad x_t = x_{t-1} - \frac{\eta}{\sqrt{s_t + \epsilon}} \odot g_t",
@@ -229,7 +225,7 @@ def _rise(implementation: Any, seed: int, steps: int, width: int, lr: float) -> 
 @claim(
     "adagrad.rate-never-rises",
     says="Each parameter's effective learning rate falls or stays, and never rises.",
-    sources=(_notes("8.4"), DUCHI),
+    sources=(notes("001, section 8.4"), DUCHI),
     evidence="proof",
     verdict="holds",
     formula=r"\frac{\eta}{\sqrt{s_t + \epsilon}} \le \frac{\eta}{\sqrt{s_{t-1} + \epsilon}}",
@@ -261,7 +257,7 @@ def _wrong_side(implementation: Any, seed: int, steps: int, width: int, lr: floa
     "adagrad.early-late",
     says="Early, while gradients are small, the rate is large and amplifies them; later, when they are large, it is "
     "small and restrains them.",
-    sources=(_notes("8.4"), DUCHI),
+    sources=(notes("001, section 8.4"), DUCHI),
     evidence="property",
     verdict="conditional",
     formula=r"\frac{\eta}{\sqrt{s_t + \epsilon}} > 1 \iff \sum_{i \le t} g_i^2 < \eta^2 - \epsilon",
@@ -307,7 +303,7 @@ def _rates_as_gradients_shrink() -> Figure:
     "rmsprop.definition",
     says="s_t = gamma s_{t-1} + (1-gamma) g_t*g_t from s_0 = 0, x_t = x_{t-1} - eta/sqrt(s_t + eps) * g_t: the rate "
     "can recover.",
-    sources=(_notes("8.5"), HINTON),
+    sources=(notes("001, section 8.5"), HINTON),
     evidence="property",
     verdict="holds",
     formula=r"s_t = \gamma s_{t-1} + (1-\gamma)\, g_t \odot g_t, \quad"
@@ -363,7 +359,7 @@ def _kilometres_and_metres(implementation: Any) -> Counterexample:
     "adadelta.definition",
     says="Adadelta replaces the learning rate by the ratio of two running root mean squares, so it needs none and its "
     "step has the parameter's units.",
-    sources=(_notes("8.6"), ZEILER),
+    sources=(notes("001, section 8.6"), ZEILER),
     evidence="property",
     verdict="conditional",
     formula=r"g'_t = \sqrt{\frac{\Delta x_{t-1} + \epsilon}{s_t + \epsilon}} \odot g_t, \quad"
@@ -393,7 +389,7 @@ def adadelta_definition(implementation: Any) -> Judgement:
     "adam.definition",
     says="Adam keeps two exponential averages, divides each by 1 - beta^t and steps by "
     "eta * v_hat/(sqrt(s_hat) + eps).",
-    sources=(_notes("8.7"), KINGMA),
+    sources=(notes("001, section 8.7"), KINGMA),
     evidence="property",
     verdict="holds",
     formula=r"\hat v_t = \frac{v_t}{1-\beta_1^t}, \; \hat s_t = \frac{s_t}{1-\beta_2^t}, \;"
@@ -449,7 +445,7 @@ def _expectations(implementation: Any) -> bool:
     "adam.bias-correction",
     says="The division by 1 - beta^t removes the bias that starting from zero brings: under a stationary gradient the "
     "corrected averages have the right expectation from step 1.",
-    sources=(_notes("8.7"), KINGMA),
+    sources=(notes("001, section 8.7"), KINGMA),
     evidence="proof",
     verdict="holds",
     formula=r"\mathbb{E}[v_t] = (1-\beta^t)\,\mathbb{E}[g] \;\Rightarrow\; \mathbb{E}[\hat v_t] = \mathbb{E}[g]",
@@ -492,7 +488,7 @@ def _scales(dtype: str) -> str:
     "adam.first-step",
     says="Its first step has size eta for every parameter with a non-zero gradient, whatever the gradient's scale (eps "
     "aside).",
-    sources=(_notes("8.7"), KINGMA),
+    sources=(notes("001, section 8.7"), KINGMA),
     evidence="proof",
     verdict="conditional",
     formula=r"|x_1 - x_0| = \frac{\eta\,|g|}{|g| + \epsilon}",
@@ -540,7 +536,7 @@ def _usable(implementation: Any, betas: tuple[float, float], grads: Array) -> bo
 @claim(
     "adam.beta-range",
     says="Its betas lie in [0, 1), with 0.9 and 0.999 suggested.",
-    sources=(_notes("8.7"), KINGMA, REDDI),
+    sources=(notes("001, section 8.7"), KINGMA, REDDI),
     evidence="property",
     verdict="holds",
     formula=r"0 \le \beta_1, \beta_2 < 1",

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import experiment, seeds
 from dlcheck.evidence.experiment import Curves, Data, Direction, Network, Paired
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
@@ -43,10 +43,6 @@ _DUCHI = Source(
     "Duchi et al. 2011, Adaptive subgradient methods", "section 1", "https://jmlr.org/papers/v12/duchi11a.html"
 )
 _ZEILER = Source("Zeiler 2012, ADADELTA", "section 3", "https://arxiv.org/abs/1212.5701")
-
-
-def _notes(section: str) -> Source:
-    return Source("Source notes on deep learning", f"notes 001, section {section}")
 
 
 def _evidence(how: str, intervals: Mapping[str, Paired], **size: Any) -> Evidence:
@@ -131,7 +127,7 @@ _MOMENTA: Mapping[str, Callable[[Array], Array]] = {
     "momentum.schedule",
     says="rho starts at 0.5 while gradients are large and is raised to 0.9 when they are not; rho and eta need not "
     "add up to 1.",
-    sources=(_notes("8.2"), _HINTON, _SUTSKEVER, _POLYAK),
+    sources=(notes("001, section 8.2"), _HINTON, _SUTSKEVER, _POLYAK),
     evidence="empirical",
     verdict="conditional",
     formula=r"z^2 - (1 + \rho - \eta\lambda) z + \rho = 0: \quad 0.5 \text{ contracts faster than } 0.9 \iff "
@@ -223,7 +219,7 @@ def _rates_by_frequency(data: Data) -> tuple[Array, Array]:
 @claim(
     "adagrad.sparse",
     says="Adagrad suits sparse gradients: rare features keep a large learning rate.",
-    sources=(_notes("8.4"), _DUCHI),
+    sources=(notes("001, section 8.4"), _DUCHI),
     evidence="empirical",
     verdict="conditional",
     formula=r"\frac{\eta_{\mathrm{rare}}}{\eta_{\mathrm{frequent}}} = "
@@ -325,7 +321,7 @@ def _outlier_first(direction: Direction, emptied_at: int = 0) -> Direction:
 @claim(
     "adagrad.stalls",
     says="As the rate keeps falling, Adagrad can stall late in training before it finds a useful solution.",
-    sources=(_notes("8.4"), _ZEILER),
+    sources=(notes("001, section 8.4"), _ZEILER),
     evidence="empirical",
     verdict="holds",
     formula=r"\frac{\eta}{\sqrt 2\, G} < \frac{\eta}{\sqrt{G^2 + k g^2}} < \frac{\eta}{G}, \quad 0 < k < (G/g)^2",

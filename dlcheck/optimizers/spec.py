@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
 ROUNDINGS_PER_STEP = 12
 """Operations of the longest update rule here, each of which rounds once."""
 
-_NOTES = "Notes on deep learning 001"
 _SUTSKEVER = Source(
     "Sutskever, Martens, Dahl, Hinton 2013, On the importance of initialization and momentum in deep learning",
     "equations 1 to 4",
@@ -204,7 +203,7 @@ COMPONENTS = (
             Source(
                 "Robbins, Monro 1951, A stochastic approximation method", "", "https://doi.org/10.1214/aoms/1177729586"
             ),
-            Source(_NOTES, "section 8.1"),
+            notes("001, section 8.1"),
         ),
     ),
     _sgd(
@@ -218,7 +217,7 @@ COMPONENTS = (
                 "https://doi.org/10.1016/0041-5553(64)90137-5",
             ),
             _SUTSKEVER,
-            Source(_NOTES, "section 8.2"),
+            notes("001, section 8.2"),
         ),
         momentum=0.9,
     ),
@@ -233,7 +232,7 @@ COMPONENTS = (
                 "equations 7 and 8",
                 "https://arxiv.org/abs/1212.0901",
             ),
-            Source(_NOTES, "section 8.3"),
+            notes("001, section 8.3"),
         ),
         momentum=0.9,
         nesterov=True,
@@ -249,7 +248,7 @@ COMPONENTS = (
                 "figure 1",
                 "https://jmlr.org/papers/v12/duchi11a.html",
             ),
-            Source(_NOTES, "section 8.4"),
+            notes("001, section 8.4"),
         ),
         {
             "lr": 1e-2,
@@ -291,7 +290,7 @@ COMPONENTS = (
                 "equations 38 to 45",
                 "https://arxiv.org/abs/1308.0850",
             ),
-            Source(_NOTES, "section 8.5"),
+            notes("001, section 8.5"),
         ),
         {
             "lr": 1e-2,
@@ -344,7 +343,7 @@ COMPONENTS = (
                 "algorithm 1",
                 "https://arxiv.org/abs/1212.5701",
             ),
-            Source(_NOTES, "section 8.6"),
+            notes("001, section 8.6"),
         ),
         {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0.0, "maximize": False},
         (
@@ -359,7 +358,7 @@ COMPONENTS = (
         "Gradient descent by the running mean of the gradient over the root of its running mean square.",
         r"p_t = p_{t-1} - \eta\, \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}",
         "torch.optim.Adam",
-        (_ADAM, _AMSGRAD, Source(_NOTES, "section 8.7")),
+        (_ADAM, _AMSGRAD, notes("001, section 8.7")),
         {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False, "maximize": False},
         (
             _ADAM_EPSILON,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import numerics, seeds
 from dlcheck.evidence.symbolic import evidence, proved
 from dlcheck.judgement import Counterexample, Figure, Judgement, claim
@@ -20,10 +20,6 @@ _LIN = Source("Lin et al. 2014, Network in network", "section 3.2", "https://arx
 _SZEGEDY = Source("Szegedy et al. 2015, Going deeper with convolutions", "section 5", "https://arxiv.org/abs/1409.4842")
 
 
-def _notes(place: str) -> Source:
-    return Source("Source notes on deep learning", f"notes {place}")
-
-
 def _norms(implementation: Any, group: Array, powers: tuple[float, ...] = POWERS) -> list[float]:
     """L_k pooling of one group, for every k."""
     image = group.reshape(1, 1, 1, -1)
@@ -34,7 +30,7 @@ def _norms(implementation: Any, group: Array, powers: tuple[float, ...] = POWERS
     "pool.lk-family",
     says="L_k pooling reduces a group to its k-norm: k = 1 adds the magnitudes, and it tends to the maximum magnitude "
     "as k grows, never increasing with k.",
-    sources=(_notes("001, section 1.3"), _SERMANET),
+    sources=(notes("001, section 1.3"), _SERMANET),
     evidence="proof",
     verdict="conditional",
     formula=r"\frac{d}{dk} \log \|x\|_k = -\frac{H(p)}{k^2} \le 0,\ p_i = \frac{|x_i|^k}{\sum_j |x_j|^k},"
@@ -88,7 +84,7 @@ def _fits_noise(features: Array, labels: Array) -> bool:
     "pool.global-average-fewer-parameters",
     says="Global average pooling in place of the last dense layers removes their parameters, and with them a source of "
     "overfitting.",
-    sources=(_notes("003, classic networks"), _LIN, _SZEGEDY),
+    sources=(notes("003, classic networks"), _LIN, _SZEGEDY),
     evidence="proof",
     verdict="conditional",
     formula=r"(C H W + 1) K - (C + 1) K = C K (H W - 1)",

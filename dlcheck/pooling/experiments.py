@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import experiment
 from dlcheck.evidence.experiment import Paired
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
@@ -50,7 +50,7 @@ def _bits(probability: float) -> float:
 @claim(
     "pool.overlapping-loses-less",
     says="Pooling with a window larger than its stride loses less information than non-overlapping pooling.",
-    sources=(Source("Source notes on deep learning", "notes 002, AlexNet"), _KRIZHEVSKY),
+    sources=(notes("002, AlexNet"), _KRIZHEVSKY),
     evidence="empirical",
     verdict="conditional",
     formula=r"s \mid z \implies \{y_{zp}\} \subseteq \{y_{sp}\} \implies I(x; y^{(z)}) \le I(x; y^{(s)})",

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
-NOTES = Source("Notes 001", "section 1.3")
+NOTES = notes("001, section 1.3")
 RANZATO = Source(
     "Ranzato, Huang, Boureau, LeCun: Unsupervised learning of invariant feature hierarchies",
     "CVPR 2007, section 2",
@@ -216,7 +216,7 @@ COMPONENTS: tuple[Component, ...] = (
         "Mean of each channel of each image",
         r"\frac{1}{HW} \sum_{h < H,\, w < W} x_{nchw}",
         "f(x[N,C,H,W]) -> [N,C]",
-        (Source("Notes 003", "classic networks"), LIN),
+        (notes("003, classic networks"), LIN),
         inputs=("x",),
         conventions=(KEPT,),
         operations=_image,

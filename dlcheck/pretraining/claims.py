@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import numerics, seeds
 from dlcheck.evidence.symbolic import evidence, proved
 from dlcheck.judgement import Judgement, claim
 from dlcheck.pretraining import proofs
 
-_NOTES = Source("Source notes on deep learning", "notes 004, Parameters Initialization")
+_NOTES = notes("004, Parameters Initialization")
 _HINTON = Source(
     "Hinton, Osindero, Teh 2006, A fast learning algorithm for deep belief nets",
     "sections 2, 3",

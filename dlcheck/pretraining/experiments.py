@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import experiment
 from dlcheck.evidence.experiment import Curves, Data, Network
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
@@ -31,7 +31,7 @@ RATES = (0.4, 1.6, 6.4)
 THRESHOLD = 0.5
 BATCH = 64
 
-_NOTES = Source("Source notes on deep learning", "notes 004, Parameters Initialization")
+_NOTES = notes("004, Parameters Initialization")
 _BENGIO = Source(
     "Bengio et al. 2007, Greedy layer-wise training of deep networks",
     "sections 3, 4",

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
-NOTES = Source("Notes 004", "Parameters Initialization")
+NOTES = notes("004, Parameters Initialization")
 VINCENT = Source(
     "Vincent, Larochelle, Lajoie, Bengio, Manzagol: Stacked denoising autoencoders",
     "JMLR 2010, section 2.1, equations 1 to 3",

@@ -5,7 +5,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import numerics, seeds, symbolic
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
 from dlcheck.recurrent import proofs, runs
@@ -13,7 +13,7 @@ from dlcheck.recurrent.runs import Array
 from dlcheck.recurrent.stack_claims import counts as counts
 from dlcheck.recurrent.stack_claims import is_a_stack as is_a_stack
 
-_NOTES = Source("Source notes on deep learning", "notes 001, section 1.2")
+_NOTES = notes("001, section 1.2")
 _PASCANU = Source(
     "Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks (2013)",
     "section 2.1",
@@ -447,7 +447,7 @@ def _training(implementation: Any, steps: int = 40) -> tuple[list[float], list[f
     "gradient.explodes-to-nan",
     says="In deep or recurrent networks gradients can accumulate until the weights overflow to NaN and can no longer "
     "be updated.",
-    sources=(Source("Source notes on deep learning", "notes 003, exploding gradients"), _GOODFELLOW, _PASCANU),
+    sources=(notes("003, exploding gradients"), _GOODFELLOW, _PASCANU),
     evidence="property",
     verdict="holds",
     formula=r"E = \frac{1}{2} (w^T - y)^2, \quad \frac{\partial E}{\partial w} = (w^T - y)\, T w^{T-1}, \qquad "

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import experiment
 from dlcheck.evidence.experiment import Curves, Paired
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, Table, claim
@@ -22,7 +22,7 @@ BIASES = (0.0, 1.0, 4.0)
 PIECES = 16
 """Parts of four pixels in which an LSTM reads a digit."""
 
-_NOTES = Source("Source notes on deep learning", "notes 001, section 1.2")
+_NOTES = notes("001, section 1.2")
 _JOZEFOWICZ = Source(
     "Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network architectures (2015)",
     "sections 2.2 and 4",

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
-NOTES = Source("Notes on deep learning 001", "section 1.2")
+NOTES = notes("001, section 1.2")
 SCHUSTER = Source(
     "Schuster, Paliwal 1997, Bidirectional recurrent neural networks", "section II", "https://doi.org/10.1109/78.650093"
 )

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from dlcheck.component import Case, Source
+from dlcheck.component import Case, Source, notes
 from dlcheck.evidence import experiment, numerics
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, Unsupported, claim
 from dlcheck.recurrent import counting
@@ -27,7 +27,7 @@ LEAST = 3
 """Networks that must have found the counter, or nothing can be said about them."""
 
 _SOURCES = (
-    Source("Source notes on deep learning", "notes 001, section 1.2"),
+    notes("001, section 1.2"),
     Source(
         "Joulin, Mikolov 2015, Inferring algorithmic patterns with stack-augmented recurrent nets",
         "sections 3.2 and 5.1",

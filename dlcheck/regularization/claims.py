@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 from numpy.typing import NDArray
 
-from dlcheck.component import Case, Source
+from dlcheck.component import Case, Source, notes
 from dlcheck.evidence import draws, numerics, seeds, statistics, symbolic
 from dlcheck.evidence.strategies import SEEDS
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
@@ -39,11 +39,7 @@ DRAWS, WIDTH = 400, 16
 """Calls of a dropout layer, and its inputs."""
 
 
-def _notes(number: str, section: str) -> Source:
-    return Source("Source notes on deep learning", f"notes {number}, {section}")
-
-
-L2_NOTES = _notes("004", "Regularization, L2")
+L2_NOTES = notes("004, Regularization, L2")
 
 
 def _none(strategy: st.SearchStrategy[Any], fails: Any) -> bool:
@@ -250,7 +246,7 @@ def pulls_to_origin() -> Judgement:
 @claim(
     "l2.few-features",
     says="Weight decay makes the solution's slope small, or puts the weight on fewer features.",
-    sources=(_notes("004", "Regularization"), GOODFELLOW),
+    sources=(notes("004, Regularization"), GOODFELLOW),
     evidence="property",
     verdict="conditional",
 )
@@ -338,7 +334,7 @@ def is_weight_decay(implementation: Any) -> Judgement:
 @claim(
     "l2.not-on-bias",
     says="Biases are not penalised: penalising them can cause clear underfitting.",
-    sources=(_notes("004", "norm penalties"), Source(GOODFELLOW.title, "section 7.1", GOODFELLOW.url)),
+    sources=(notes("004, norm penalties"), Source(GOODFELLOW.title, "section 7.1", GOODFELLOW.url)),
     evidence="proof",
     verdict="holds",
     formula=r"\tilde b = \frac{m}{1 + C}, \qquad J(\tilde b) - J(m) = \frac{m^2 C^2}{2 (1 + C)^2}",
@@ -367,7 +363,7 @@ def _squared_bias(curvature: Sequence[float], pulled_to: Sequence[float], streng
     "l2.zero-is-sensible-default",
     says="Parameters can be pulled to any point, and the nearer it is to the truth the better; where the sign is "
     "unknown, zero is a sensible default.",
-    sources=(_notes("004", "preferences"), Source(GOODFELLOW.title, "section 7.1.1, footnote", GOODFELLOW.url)),
+    sources=(notes("004, preferences"), Source(GOODFELLOW.title, "section 7.1.1, footnote", GOODFELLOW.url)),
     evidence="proof",
     verdict="conditional",
     formula=r"E|\tilde w - \theta|^2 = "
@@ -405,7 +401,7 @@ def _samples(implementation: Any, x: Array, **given: Any) -> Array:
 @claim(
     "dropout.zeroes-with-probability",
     says="A dropout layer sets each input to zero independently with the given probability, and only in training.",
-    sources=(_notes("004", "Dropout"), SRIVASTAVA),
+    sources=(notes("004, Dropout"), SRIVASTAVA),
     evidence="statistical",
     verdict="holds",
     formula=r"m_i \sim \mathrm{Bernoulli}(1 - p)",
@@ -436,7 +432,7 @@ def zeroes_with_probability(implementation: Any) -> Judgement:
 @claim(
     "dropout.preserves-expectation",
     says="With the kept inputs scaled by 1/(1-p) the expected output equals the input.",
-    sources=(_notes("004", "Dropout"), Source(SRIVASTAVA.title, "section 10", SRIVASTAVA.url)),
+    sources=(notes("004, Dropout"), Source(SRIVASTAVA.title, "section 10", SRIVASTAVA.url)),
     evidence="proof",
     verdict="conditional",
     formula=r"E\!\left[\frac{m x}{1 - p}\right] = (1 - p) \frac{x}{1 - p} = x, \quad p < 1",
@@ -472,7 +468,7 @@ def preserves_expectation(implementation: Any) -> Judgement:
 @claim(
     "early-stopping.like-l2",
     says="For a quadratic cost, stopping gradient descent early acts like L2 regularisation.",
-    sources=(_notes("001", "section 10"), STOPPING),
+    sources=(notes("001, section 10"), STOPPING),
     evidence="proof",
     verdict="conditional",
     formula=r"1 - (1 - \eta\lambda)^t = \frac{\lambda}{\lambda + C_\lambda}, \quad "
@@ -516,7 +512,7 @@ def _clipped(implementation: Any, grads: Sequence[Array], limit: float) -> Array
 @claim(
     "gradient.clipping-bounds",
     says="Clipping the global gradient norm bounds every update and keeps its direction.",
-    sources=(_notes("003", "exploding gradients"), PASCANU),
+    sources=(notes("003, exploding gradients"), PASCANU),
     evidence="property",
     verdict="conditional",
     formula=r"|g| \min\left(1, \frac{c}{|g|}\right) \le c",

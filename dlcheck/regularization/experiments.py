@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import experiment
 from dlcheck.evidence.experiment import Activation, Curves, Data, Network, Paired
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
@@ -36,10 +36,6 @@ _GOODFELLOW = Source(
 _NAKKIRAN = Source(
     "Nakkiran et al. 2021, Optimal regularization can mitigate double descent", "", "https://arxiv.org/abs/2003.01897"
 )
-
-
-def _notes(number: str, section: str) -> Source:
-    return Source("Source notes on deep learning", f"notes {number}, {section}")
 
 
 def _evidence(how: str, intervals: Mapping[str, Paired], **size: Any) -> Evidence:
@@ -100,7 +96,7 @@ def _costs(p: float, steps: int = 60, rate: float = 0.05) -> Array:
     "dropout.cost-not-monotone",
     says="Under dropout the cost is not a fixed function, so its curve need not fall at each iteration; with dropout "
     "off (keep probability 1) it falls monotonically.",
-    sources=(_notes("003", "what are dropout's drawbacks"), _SRIVASTAVA),
+    sources=(notes("003, what are dropout's drawbacks"), _SRIVASTAVA),
     evidence="empirical",
     verdict="conditional",
 )
@@ -146,7 +142,7 @@ def dropout_cost_not_monotone() -> Judgement:
 @claim(
     "dropout.speeds-training",
     says="Dropout improves the speed of training.",
-    sources=(_notes("004", "Dropout"), _SRIVASTAVA),
+    sources=(notes("004, Dropout"), _SRIVASTAVA),
     evidence="empirical",
     verdict="refuted",
 )
@@ -183,7 +179,7 @@ def dropout_speeds_training() -> Judgement:
 @claim(
     "dropout.generalises",
     says="Dropout in dense layers counters overfitting.",
-    sources=(_notes("003", "classic networks"), _notes("004", "Dropout"), _SRIVASTAVA),
+    sources=(notes("003, classic networks"), notes("004, Dropout"), _SRIVASTAVA),
     evidence="empirical",
     verdict="conditional",
 )
@@ -246,7 +242,7 @@ def _halves(data: Data) -> list[Data]:
 @claim(
     "early-stopping.helps-test",
     says="When test results are poor, early stopping helps.",
-    sources=(_notes("001", "section 10"), _PRECHELT),
+    sources=(notes("001, section 10"), _PRECHELT),
     evidence="empirical",
     verdict="conditional",
 )
@@ -328,7 +324,7 @@ def _errors_of(seed: int) -> Array:
     "regularisation.lowers-test-error",
     says="Regularisation lowers the test error, possibly at the price of a higher training error; the best model is "
     "often a large one, well regularised.",
-    sources=(_notes("004", "Regularization"), _GOODFELLOW, _NAKKIRAN),
+    sources=(notes("004, Regularization"), _GOODFELLOW, _NAKKIRAN),
     evidence="empirical",
     verdict="conditional",
 )

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
-NOTES = "Notes 004"
 GOODFELLOW = "Goodfellow, Bengio, Courville: Deep learning"
 BOOK = "https://www.deeplearningbook.org"
 SRIVASTAVA = Source(
@@ -159,7 +158,7 @@ COMPONENTS: tuple[Component, ...] = (
         "Sets elements to zero at random in training",
         r"y_i = \frac{m_i}{1 - p} x_i, \quad m_i \sim \mathrm{Bernoulli}(1 - p)",
         "torch.nn.functional.dropout",
-        (Source(NOTES, "Dropout"), SRIVASTAVA),
+        (notes("004, Dropout"), SRIVASTAVA),
         inputs=("input",),
         settings={"p": 0.5, "training": True, "generator": None},
         conventions=(SCALING, PARAMETER),
@@ -175,7 +174,7 @@ COMPONENTS: tuple[Component, ...] = (
         "l2_penalty",
         "L2 norm penalty on weights: weight decay, ridge, Tikhonov",
         r"\frac{C}{2} \sum_i w_i^2",
-        Source(NOTES, "Regularization, L2"),
+        notes("004, Regularization, L2"),
         Source(GOODFELLOW, "2016, section 7.1.1", BOOK),
         conventions=(FACTOR,),
     ),
@@ -205,7 +204,7 @@ COMPONENTS: tuple[Component, ...] = (
         "Stops training when a value has not improved for some epochs",
         r"\text{stop if } v_t, \dots, v_{t - P + 1} \text{ each miss } v_{\text{best}} - \delta",
         "EarlyStopping(patience, min_delta=0.0, mode='min')",
-        (Source("Notes 001", "section 10"), PRECHELT),
+        (notes("001, section 10"), PRECHELT),
         settings={"patience": 0, "min_delta": 0.0, "mode": "min"},
         conventions=(WAITS, REFERENCE_VALUE),
     ),

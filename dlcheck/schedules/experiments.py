@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dlcheck.component import Source
+from dlcheck.component import Source, notes
 from dlcheck.evidence import experiment, seeds
 from dlcheck.evidence.experiment import Curves, Data, Direction, Network
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
@@ -97,7 +97,7 @@ def _figure(curves: Mapping[str, Curves], least: Array) -> Figure:
     "schedule.decay-helps",
     says="Reducing the learning rate gradually improves training.",
     sources=(
-        Source("Source notes on deep learning", "notes 001, section 10"),
+        notes("001, section 10"),
         Source("Robbins, Monro 1951, A stochastic approximation method", "", "https://doi.org/10.1214/aoms/1177729586"),
         Source(
             "Bottou, Curtis, Nocedal 2018, Optimization methods for large-scale machine learning",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dlcheck.component import Case, Component, Convention, Option, Source
+from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
 ROUNDINGS_PER_STEP = 12
 """Operations of the longest recursion here, each of which rounds once."""
@@ -30,7 +30,7 @@ _HINTON = Source(
     "section 9.1",
     "https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf",
 )
-_NOTES = Source("Notes on deep learning 001", "section 8.2")
+_NOTES = notes("001, section 8.2")
 _KERAS_PLATEAU = Source(
     "Keras: ReduceLROnPlateau",
     "on_epoch_end",
