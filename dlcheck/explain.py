@@ -1,7 +1,7 @@
 """What the registry knows about one name, as text: a component, check, convention, fault or claim."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 
 from dlcheck import registry
 from dlcheck.component import Check, Component, Convention, Fault, Source
@@ -10,10 +10,8 @@ from dlcheck.judgement import Claim, Counterexample, Judgement
 
 def explain(name: str) -> str:
     """Everything that has this name, with formula, sources and effect. Raises UnknownName."""
-    kinds = (_components(), _conventions(), _faults(), _claims(), _checks())
-    known = list(chain.from_iterable(kinds))
-    registry.lookup("name", dict(known), name)
-    return "\n\n".join(text for found, text in known if found == name)
+    known = _known()
+    return "\n\n".join(text() for text in registry.lookup("name", known, name))
 
 
 def conventions() -> Iterator[tuple[Component, Convention]]:
@@ -21,30 +19,24 @@ def conventions() -> Iterator[tuple[Component, Convention]]:
     return ((c, convention) for c in registry.components().values() for convention in c.conventions)
 
 
-def _components() -> Iterator[tuple[str, str]]:
-    for component in registry.components().values():
-        yield component.name, _component(component)
-
-
-def _conventions() -> Iterator[tuple[str, str]]:
-    for component, convention in conventions():
-        for name in (convention.axis, f"{component.name}.{convention.axis}"):
-            yield name, _convention(component, convention)
-
-
-def _faults() -> Iterator[tuple[str, str]]:
-    return ((fault.id, _fault(fault)) for fault in registry.faults().values())
-
-
-def _claims() -> Iterator[tuple[str, str]]:
-    return ((claim.id, _claim(claim)) for claim in registry.claims().values())
-
-
-def _checks() -> Iterator[tuple[str, str]]:
+@cache
+def _known() -> dict[str, list[Callable[[], str]]]:
+    """What makes the text of everything that has a name; an axis may belong to several components."""
     from dlcheck.conformance.common_checks import all_checks
 
+    known: dict[str, list[Callable[[], str]]] = {}
     for component in registry.components().values():
-        yield from ((check.id, _check(component, check)) for check in all_checks(component))
+        known.setdefault(component.name, []).append(partial(_component, component))
+        for check in all_checks(component):
+            known.setdefault(check.id, []).append(partial(_check, component, check))
+    for component, convention in conventions():
+        for name in (convention.axis, f"{component.name}.{convention.axis}"):
+            known.setdefault(name, []).append(partial(_convention, component, convention))
+    for fault in registry.faults().values():
+        known.setdefault(fault.id, []).append(partial(_fault, fault))
+    for claim in registry.claims().values():
+        known.setdefault(claim.id, []).append(partial(_claim, claim))
+    return known
 
 
 def _text(title: str, parts: Mapping[str, str | Iterable[str]]) -> str:

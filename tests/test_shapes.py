@@ -1,4 +1,6 @@
-"""The shapes written in the signatures of our implementations are those of their arrays, in every fixed case.
+"""The shapes written in the signatures of our implementations are those of their arrays, in the fixed cases.
+
+One case stands for all of a component that have the same run, shapes and names of settings.
 
 In processes of their own: the import hook that checks each call makes implementations ten times slower.
 """
@@ -24,10 +26,24 @@ from dlcheck.conformance.implementation import NotProvided
 from dlcheck.conformance.oracle import prepared
 from dlcheck.conformance.targets import ours
 
+
+def shapes(value):
+    if isinstance(value, dict):
+        return str({name: shapes(inner) for name, inner in value.items()})
+    if isinstance(value, (list, tuple)):
+        return str([shapes(inner) for inner in value])
+    return str(getattr(value, "shape", type(value)))
+
+
 for name, component in registry.components().items():
     if registry.families()[name] == sys.argv[1]:
+        cases = {
+            (case.run, shapes(case.inputs), *case.settings): case
+            for check in registry.checks(name)
+            for case in check.cases
+        }.values()
         for code in map(lambda kind: ours(component, kind), registry.IMPLEMENTATIONS):
-            for case in (case for check in registry.checks(name) for case in check.cases):
+            for case in cases:
                 try:
                     code.observe(prepared(case))
                 except NotProvided:
