@@ -131,9 +131,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Counterpart:
-    """torch's own code for a component; ``known`` gives the reason for each check that it is known to fail.
+    """A library's own code for a component; ``known`` gives the reason for each check that it is known to fail.
 
-    A known deviation that vanishes fails the run, as a new one does, but for those ``varying`` from call to call.
+    A known deviation that vanishes fails the run, as a new one does, but for those ``varying`` from call to call; so
+    does a convention other than those that it is known to follow, ``follows``, option by axis.
     """
 
     component: str
@@ -141,6 +142,12 @@ class Counterpart:
     settings: Mapping[str, Any] = field(default_factory=dict)
     known: Mapping[str, str] = field(default_factory=dict)
     varying: tuple[str, ...] = ()
+    follows: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def library(self) -> str:
+        """The package that the code is from."""
+        return self.target.partition(":")[0].partition(".")[0]
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ Kind = Literal["claim", "check", "convention", "fault", "accuracy", "upstream", 
 
 
 class Record(TypedDict):
-    """One outcome: ``subject`` is the id of a claim, check or fault, or the axis=option of a convention.
+    """One outcome: ``subject`` is the id of a claim, check or fault, the axis=option of a convention, or a library.
 
     ``message`` opens with one line that says what is wrong, ``found`` holds what the kind calls for.
     """
@@ -67,13 +67,19 @@ def assemble(records: Sequence[Record], environment: results.Environment) -> res
         summary=summary(claims, components),
         claims=claims,
         components=components,
-        upstream=[
-            {"target": record["implementation"], "component": record["component"], "check": record["subject"]}
-            | {"reason": record["message"], "status": record["found"]["state"]}
-            for record in ordered
-            if record["kind"] == "upstream"
-        ],
+        upstream=[_upstream(record) for record in records if record["kind"] == "upstream"],
         benchmarks=_benchmarks(record for record in records if record["kind"] == "benchmark"),
+    )
+
+
+def _upstream(record: Record) -> results.Upstream:
+    return results.Upstream(
+        library=record["subject"],
+        target=record["implementation"],
+        component=record["component"],
+        status=record["status"],
+        message=record["message"],
+        **record["found"],
     )
 
 

@@ -126,6 +126,28 @@ class Component(TypedDict):
     drawings: list[dict[str, str]]
 
 
+class Deviation(TypedDict):
+    """A check that a library's code fails and why: "known", "new", or known and "vanished"."""
+
+    check: str
+    reason: str
+    state: Literal["known", "new", "vanished"]
+
+
+class Upstream(TypedDict):
+    """A library's own code for a component, judged: ``passed`` of ``checks`` pass; ``conventions`` it follows."""
+
+    library: str
+    target: str
+    component: str
+    status: Status
+    message: str
+    passed: int
+    checks: int
+    deviations: list[Deviation]
+    conventions: dict[str, str]
+
+
 class Benchmark(TypedDict):
     """Median seconds of one piece of work, by code: ours beside what a user would pick instead, the reference, ..."""
 
@@ -141,7 +163,7 @@ class Results(TypedDict):
     summary: dict[str, dict[str, int]]
     claims: list[Claim]
     components: list[Component]
-    upstream: list[dict[str, Any]]
+    upstream: list[Upstream]
     benchmarks: list[Benchmark]
 
 

@@ -1,14 +1,24 @@
 """A stranger's code is contained: whatever it does is a finding, and the tool goes on."""
 
+import os
+import random
+import signal
+import time
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import dlcheck
 from dlcheck import registry
+from dlcheck.component import Case
+from dlcheck.conformance import isolation
 from dlcheck.conformance.common_checks import all_checks
-from dlcheck.conformance.implementation import Refused
+from dlcheck.conformance.implementation import Observation, Refused
+from dlcheck.conformance.surroundings import Surroundings
 
 STRANGERS = Path(__file__).parent / "strangers" / "contained.py"
 
@@ -23,24 +33,46 @@ def checked(name: str, **options):
     ("name", "words"),
     [
         ("raises", "it raised RuntimeError: no kernel"),
+        ("raises_speechlessly", "it raised Speechless: (no message)"),
+        ("interrupts", "it raised KeyboardInterrupt"),
+        ("exits", "it raised SystemExit: enough"),
+        ("recurses", "it raised RecursionError"),
         ("leaves", "it ended the interpreter (exit status 0)"),
         ("crashes", "it crashed the interpreter (signal 11)"),
         ("hoards", "it raised RuntimeError"),
+        ("hoards_slowly", "Unable to allocate 512. MiB"),
+        ("kills_its_parent", "it killed its parent process"),
+        ("closes_files", "it closes or writes to files that are not its own"),
+        ("scribbles", "it closes or writes to files that are not its own"),
         ("text", "is a str, expected a torch.Tensor"),
+        ("listed", "is a list, expected a torch.Tensor"),
+        ("nothing", "is a NoneType, expected a torch.Tensor"),
+        ("elsewhere", "the output is on device meta, expected cpu as the input"),
         ("integers", "has dtype torch.int64, expected a floating-point one"),
         ("rows", "has shape"),
         ("echoes", "this does not hold"),
         ("zeros", "this does not hold"),
         ("nans", "this does not hold"),
-        ("disarms_comparisons", "this does not hold"),
+        ("constant", "this does not hold"),
+        ("disarms_comparisons", "it changes numpy.abs, numpy.array_equal, torch.allclose, torch.equal"),
         ("spoils", "it changes the arrays that its caller handed it"),
-        ("noisy", ""),
+        ("gives_away_gradients", "it changes the arrays that its caller handed it"),
+        ("noisy", "two runs on the same input give different numbers"),
+        ("right_at_first", "this does not hold"),
+        ("right_once", "two runs on the same input give different numbers"),
+        ("RightOnce", "two runs on the same input give different numbers"),
+        ("NumpyRightOnce", "two runs on the same input give different numbers"),
+        ("reuses_its_output", "it writes into what it returned before"),
+        ("keeps_its_input", "it writes into what it was given before"),
+        ("unsettles", "it changes torch's default dtype, torch.allclose"),
     ],
 )
 def test_misbehaviour_is_an_error_that_is_named(name, words):
     report = checked(name)
     assert not report.conforms
-    assert any(words in finding.summary for finding in report.findings), str(report)
+    named = [finding for finding in report.findings if words in finding.summary]
+    assert named, str(report)
+    assert named[0].severity == "error"
     assert len(report.checks) == CHECKS
 
 
@@ -50,11 +82,122 @@ def test_a_target_that_hangs_is_stopped():
     assert "did not answer within 0.3 seconds" in report.findings[0].summary
 
 
-def test_printing_is_advice_only():
-    report = checked("prints_and_reads")
+@pytest.mark.parametrize(
+    ("name", "words"), [("prints_and_reads", "it prints: looking at"), ("fills_the_output", "it prints: xxx")]
+)
+def test_printing_is_advice_only(name, words):
+    report = checked(name)
     assert report.conforms, str(report)
     assert [finding.severity for finding in report.findings] == ["advice"]
-    assert "it prints: looking at" in report.findings[0].summary
+    assert words in report.findings[0].summary
+
+
+def test_drawing_from_the_global_generators_is_no_finding():
+    report = checked("draws")
+    assert report.conforms, str(report)
+    assert not report.findings
+
+
+def test_what_a_target_started_ends_with_it():
+    assert checked("leaves_others_behind").conforms
+    assert not [number for number, words in _processes() if b"31.4159" in words]
+
+
+def test_a_target_has_the_directory_and_the_environment_of_its_caller(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(STRANGERS.read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STRANGE_SCALE", "1")
+    assert dlcheck.check("mine.py:scaled", "sigmoid", examples=0).conforms
+    monkeypatch.delenv("STRANGE_SCALE")
+    assert not dlcheck.check("mine.py:scaled", "sigmoid", examples=0).conforms
+
+
+def test_a_nursery_that_is_gone_is_replaced():
+    assert checked("right").conforms
+    number = isolation._nursery(os.getpid())._process.pid
+    os.kill(number, signal.SIGKILL)
+    os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT)
+    assert checked("right").conforms
+    assert isolation._nursery(os.getpid())._process.pid != number
+
+
+def _processes():
+    """Every process: its number and its command line."""
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            yield int(place.name), (place / "cmdline").read_bytes()
+
+
+def _descendants(number):
+    """The processes that a process started, and those that they did."""
+    parents = {}
+    for other, _ in _processes():
+        with suppress(OSError):
+            parents[other] = int(Path(f"/proc/{other}/stat").read_text().rpartition(")")[2].split()[1])
+    found, size = {number}, 0
+    while len(found) > size:
+        size = len(found)
+        found |= {child for child, parent in parents.items() if parent in found}
+    return found - {number}
+
+
+def _unsettling():
+    """What code may do to the process around it, and the words for it."""
+    yield "changes torch's default dtype", lambda: torch.set_default_dtype(torch.float16)
+    yield "changes torch's default device", lambda: torch.set_default_device("meta")
+    yield "changes whether torch records gradients", lambda: torch.set_grad_enabled(False)
+    yield "changes torch's number of threads", lambda: torch.set_num_threads(torch.get_num_threads() + 1)
+    yield "changes whether torch's algorithms are deterministic", lambda: torch.set_deterministic_debug_mode("warn")
+    yield "changes torch's precision of float32 products", lambda: torch.set_float32_matmul_precision("medium")
+    yield "changes torch's detection of anomalies", lambda: torch.autograd.set_detect_anomaly(True)
+    yield "changes how NumPy handles floating-point errors", lambda: np.seterr(all="raise")
+    yield "changes the filters of warnings", lambda: warnings.simplefilter("error")
+    yield "changes the working directory", lambda: os.chdir("/")
+    yield "changes environment variables", lambda: os.environ.update(STRANGE_SCALE="2")
+    yield "changes numpy.allclose", lambda: setattr(np, "allclose", lambda *_: True)
+    yield "changes torch.Tensor.__eq__", lambda: setattr(torch.Tensor, "__eq__", lambda *_: True)
+    yield "changes torch.Tensor.allclose", lambda: setattr(torch.Tensor, "allclose", lambda *_: True)
+    yield "changes torch.nn.functional.relu", lambda: delattr(torch.nn.functional, "relu")
+    yield "seeds torch's global generator", lambda: torch.manual_seed(3)
+    yield "seeds NumPy's global generator", lambda: np.random.seed(3)  # noqa: NPY002
+    yield "seeds Python's global generator", lambda: (random.seed(3), random.random())
+
+
+@pytest.mark.parametrize(("words", "action"), list(_unsettling()))
+def test_what_is_done_to_the_process_is_named_and_undone(words, action):
+    surroundings = Surroundings()
+
+    def run(case):
+        action()
+        return Observation({})
+
+    # a generator is seen to be seeded when it comes to the same state again
+    runs = [surroundings.watch(run, Case("forward", {})).facts["surroundings"] for _ in range(2)]
+    assert words in runs, runs
+    after = surroundings.watch(lambda case: Observation({}), Case("forward", {}))
+    assert after.facts["surroundings"] == ""
+    assert (torch.ones(1) == 2).dtype is torch.bool
+    assert torch.get_default_dtype() is torch.float32
+    assert os.getcwd() != "/"
+    assert "STRANGE_SCALE" not in os.environ
+
+
+def _restrained():
+    """What code may do that leaves the process as it was."""
+    torch.rand(3), np.random.rand(3), random.random()  # noqa: NPY002
+    held = np.random.get_state()  # noqa: NPY002
+    with torch.no_grad(), torch.random.fork_rng(), np.errstate(all="raise"), warnings.catch_warnings():
+        torch.manual_seed(3)
+        np.random.seed(3)  # noqa: NPY002
+        warnings.simplefilter("error")
+    np.random.set_state(held)  # noqa: NPY002
+
+
+def test_what_leaves_the_process_as_it_was_is_no_finding():
+    surroundings = Surroundings()
+    for _ in range(3):
+        seen = surroundings.watch(lambda case: _restrained() or Observation({}), Case("forward", {}))
+        assert seen.facts["surroundings"] == ""
 
 
 def test_the_wrong_dtype_is_named():
@@ -104,3 +247,31 @@ def test_objects_are_judged_in_a_fork():
 
     assert not dlcheck.check(broken, "sigmoid", examples=2).conforms
     assert dlcheck.check(broken, "tanh", examples=2).conforms
+
+
+def kills_its_parent(x):
+    os.kill(os.getppid(), signal.SIGKILL)
+    return torch.sigmoid(x)
+
+
+def kills_its_group(x):
+    os.killpg(0, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"), [(kills_its_parent, "it killed its parent process"), (kills_its_group, "(signal 9)")]
+)
+def test_an_object_cannot_harm_its_caller(target, words):
+    report = dlcheck.check(target, "sigmoid", examples=0)
+    assert not report.conforms
+    assert words in str(report)
+
+
+def test_dlcheck_is_unharmed_by_all_of_them():
+    """Last in this file: after every other target, a right one conforms, and no process is left but the nursery."""
+    assert checked("right").conforms
+    nursery = isolation._nursery(os.getpid())._process.pid
+    until = time.monotonic() + 5
+    while (left := _descendants(os.getpid()) - {nursery}) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not left

@@ -1,17 +1,26 @@
-"""Other people's implementations, judged as a user would judge them: right, and their conventions named."""
+"""What libraries other than torch have is accepted in their own form; what is listed of it is judged by the suite."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import dlcheck
+from dlcheck import registry
+from dlcheck.component import Counterpart
+from dlcheck.conformance import targets
+from dlcheck.conformance.check import judge
+from dlcheck.conformance.common_checks import all_checks
 from dlcheck.conformance.implementation import Refused
+from dlcheck.suite import test_upstream as suite
+from dlcheck.suite.judging import Run
+from dlcheck.suite.peers import PEERS
 
-TORCH = {"epsilon": "outside_sqrt", "weight_decay": "coupled"}
-KERAS_BATCH_NORM = {"momentum": "old_0.99", "running_variance": "biased", "default_eps": "1e-3", "one_value": "bias"}
-OPTAX_ADAGRAD = {"epsilon": "inside_sqrt", "default_initial_accumulator_value": "0.1", "default_eps": "1e-7"}
+TIMEOUT = 120.0
 
 
 def needs(library: str) -> None:
@@ -20,123 +29,49 @@ def needs(library: str) -> None:
         pytest.skip(f"{library} is not installed")
 
 
-def conventions_of(target: str, component: str, settings: dict[str, Any]) -> dict[str, str]:
-    """The conventions that a conforming target follows."""
-    report = dlcheck.check(target, component, settings=settings, examples=5)
-    assert report.conforms, str(report)
-    return dict(report.conventions)
+@pytest.mark.parametrize("listed", [*registry.counterparts(), *PEERS], ids=lambda listed: listed.name)
+def test_what_is_listed_exists(listed: Counterpart) -> None:
+    component = registry.components()[listed.component]
+    options = {convention.axis: {o.name for o in convention.options} for convention in component.conventions}
+    assert all(option in options[axis] for axis, option in listed.follows.items())
+    assert listed.known.keys() <= {check.id for check in all_checks(component)}
+
+
+def test_a_peer_that_is_not_installed_is_no_pass(tmp_path: Path) -> None:
+    records: list[Any] = []
+    suite.test_peers(Counterpart("relu", "nosuchlibrary:relu"), Run(0, 0, "cpu"), records.extend, tmp_path)
+    assert [record["status"] for record in records] == ["not provided"]
+    assert records[0]["message"] == "nosuchlibrary is not installed"
 
 
 @pytest.mark.parametrize(
-    ("target", "component", "settings", "followed"),
+    ("listed", "status", "message"),
     [
-        ("torch.optim:SGD", "sgd", {}, {"velocity": "outside", "weight_decay": "coupled"}),
-        ("torch.optim:SGD", "sgd", {"momentum": 0.9}, {"velocity": "outside", "dampening": "undamped_first"}),
-        ("torch.optim:SGD", "sgd", {"momentum": 0.9, "nesterov": True}, {"velocity": "outside"}),
-        ("torch.optim:Adagrad", "adagrad", {}, {**TORCH, "default_initial_accumulator_value": "0"}),
-        ("torch.optim:RMSprop", "rmsprop", {}, {**TORCH, "initial": "zero", "default_alpha": "0.99"}),
-        ("torch.optim:Adadelta", "adadelta", {}, {"default_rho": "0.9", "weight_decay": "coupled"}),
-        ("torch.optim:Adam", "adam", {}, {**TORCH, "bias_correction": "on", "amsgrad": "raw"}),
-        ("torch.optim:Adam", "adam", {"amsgrad": True}, {"amsgrad": "raw"}),
-        ("torch.optim:AdamW", "adamw", {}, {"epsilon": "outside_sqrt", "weight_decay": "scaled_by_lr"}),
-        ("torch.nn.functional:softmax", "softmax", {}, {}),
-        ("torch.nn:PReLU", "prelu", {}, {}),
-        ("torch.nn.init:kaiming_uniform_", "kaiming_uniform_", {}, {}),
-    ],
-)
-def test_torch(target: str, component: str, settings: dict[str, Any], followed: dict[str, str]) -> None:
-    found = conventions_of(target, component, settings)
-    assert {axis: found.get(axis) for axis in followed} == followed
-
-
-@pytest.mark.peers
-@pytest.mark.skipif(not importlib.util.find_spec("optax"), reason="optax is not installed")
-@pytest.mark.parametrize(
-    ("component", "settings", "followed"),
-    [
-        ("sgd", {}, {}),
-        ("sgd", {"momentum": 0.9}, {}),
-        ("sgd", {"momentum": 0.9, "nesterov": True}, {}),
-        ("adam", {}, {"epsilon": "outside_sqrt", "bias_correction": "on", "default_eps": "1e-8"}),
-        ("adam", {"nesterov": False, "eps_root": 0.0}, {"epsilon": "outside_sqrt"}),
-        ("adamw", {}, {"weight_decay": "scaled_by_lr", "default_weight_decay": "0.0001"}),
-        ("adagrad", {}, OPTAX_ADAGRAD),
-        ("rmsprop", {}, {"epsilon": "inside_sqrt", "initial": "zero", "default_alpha": "0.9"}),
-        ("rmsprop", {"eps_in_sqrt": False}, {"epsilon": "outside_sqrt"}),
-        ("adadelta", {}, {"weight_decay": "coupled", "default_rho": "0.9"}),
-    ],
-)
-def test_optax(component: str, settings: dict[str, Any], followed: dict[str, str]) -> None:
-    found = conventions_of(f"optax:{component}", component, settings)
-    assert {axis: found.get(axis) for axis in followed} == followed
-
-
-@pytest.mark.peers
-@pytest.mark.parametrize(
-    ("target", "component", "followed"),
-    [
-        ("jax.nn:softmax", "softmax", {"default_axis": "last"}),
-        ("jax.nn:leaky_relu", "leaky_relu", {"default_slope": "0.01", "gradient_at_zero": "one"}),
-        ("jax.nn.initializers:glorot_uniform", "xavier_uniform_", {"fan": "average"}),
-        ("optax.losses:squared_error", "mse_loss", {"scale": "none"}),
-        ("equinox.nn:Linear", "linear", {}),
-        ("flax.linen:Dense", "linear", {}),
-        ("keras.activations:relu", "relu", {"gradient_at_zero": "0", "nan": "propagates"}),
-        ("keras.activations:softmax", "softmax", {"default_axis": "last"}),
-        ("keras.activations:leaky_relu", "leaky_relu", {"default_slope": "0.2", "gradient_at_zero": "slope"}),
-        ("keras.layers:Dense", "linear", {}),
-        ("keras.layers:Conv2D", "conv2d", {"kernel": "cross_correlation", "same_padding": "end"}),
-        ("keras.layers:MaxPooling2D", "max_pool2d", {"ties": "first", "nan": "propagates"}),
-        ("keras.layers:AveragePooling2D", "avg_pool2d", {"default_rounding": "floor"}),
-        ("keras.layers:GlobalAveragePooling2D", "global_avg_pool2d", {"spatial_axes": "dropped"}),
-        ("keras.layers:PReLU", "prelu", {}),
-        ("keras.layers:BatchNormalization", "batch_norm", KERAS_BATCH_NORM),
-        ("keras.layers:LSTM", "lstm", {"time_axis": "second", "biases": "one", "padded_output": "repeated"}),
-        ("keras.layers:GRU", "gru", {"reset": "after", "update": "keeps", "biases": "two"}),
-        ("keras.layers:SimpleRNN", "rnn", {"time_axis": "second", "biases": "one", "padded_output": "repeated"}),
-        ("keras.losses:MeanSquaredError", "mse_loss", {"scale": "mean"}),
-        ("keras.losses:MeanAbsoluteError", "l1_loss", {"gradient_at_zero": "0"}),
-        ("keras.losses:BinaryCrossentropy", "binary_cross_entropy_with_logits", {"default_reduction": "mean"}),
-        ("keras.losses:Huber", "huber_loss", {"default_reduction": "mean"}),
-        ("keras.optimizers:SGD", "sgd", {"velocity": "inside", "weight_decay": "decoupled", "default_lr": "0.01"}),
+        ({}, "pass", ""),
+        ({"follows": {"nan": "ignored"}}, "fail", "nan follows propagates, expected ignored"),
         (
-            "keras.optimizers:RMSprop",
-            "rmsprop",
-            {"epsilon": "inside_sqrt", "velocity": "inside", "default_alpha": "0.9"},
+            {"known": {"activations.relu.values": "it is off"}},
+            "fail",
+            "activations.relu.values is vanished (it is off)",
         ),
-        ("keras.optimizers:Adagrad", "adagrad", {"epsilon": "inside_sqrt", "default_initial_accumulator_value": "0.1"}),
-        ("keras.optimizers:Adadelta", "adadelta", {"default_rho": "0.95", "default_eps": "1e-7"}),
-        ("keras.initializers:GlorotUniform", "xavier_uniform_", {"fan": "average"}),
-        ("keras.initializers:RandomNormal", "normal_", {"default_scale": "0.05"}),
-        ("keras.initializers:Orthogonal", "orthogonal_", {"route": "qr"}),
     ],
 )
-def test_frameworks(target: str, component: str, followed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    needs(target.partition(".")[0])
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    found = conventions_of(target, component, {"layout": "keras"} if component in ("lstm", "gru", "rnn") else {})
-    assert {axis: found.get(axis) for axis in followed} == followed
+def test_what_is_listed_of_a_library_must_be_what_is_found(listed: Any, status: str, message: str) -> None:
+    records: list[Any] = []
+    counterpart = Counterpart("relu", "torch:relu", **listed)
+    suite.test_upstream(counterpart, Run(0, 0, "cpu"), records.extend)
+    assert [(record["status"], record["message"]) for record in records] == [(status, message)]
 
 
-@pytest.mark.peers
-@pytest.mark.parametrize(
-    ("target", "component", "known"),
-    [
-        # 1 - beta_2^t is worked out in the parameters' dtype: few digits of it are left in float32, none in bfloat16
-        ("keras.optimizers:Adam", "adam", {"first_step", "half"}),
-        ("keras.optimizers:AdamW", "adamw", {"first_step", "half"}),
-        # it limits probabilities to [1e-7, 1]
-        ("keras.losses:KLDivergence", "kl_div", {"extremes"}),
-        # losses of no example are returned as they are, unreduced
-        ("keras.losses:SparseCategoricalCrossentropy", "cross_entropy", {"shapes"}),
-    ],
-)
-def test_deviations_of_keras(target: str, component: str, known: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    needs("keras")
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    report = dlcheck.check(target, component, examples=5)
-    found = {finding.check.rpartition(".")[2] for finding in report.findings if finding.severity == "error"}
-    assert found == known, str(report)
+def test_a_finding_tells_the_dtype_in_which_it_was_run() -> None:
+    def doubled(x: torch.Tensor) -> torch.Tensor:
+        return 2 * torch.sigmoid(x)
+
+    doubled.widest = "float32"  # type: ignore[attr-defined]
+    sigmoid = registry.components()["sigmoid"]
+    finding = judge(sigmoid, targets.adapt(sigmoid, doubled), examples=0).findings[0]
+    assert finding.parameters["dtype"] == "float32"
+    assert finding.details["input"].endswith(", float32")
 
 
 JAX_SOFTMAX = """
@@ -154,28 +89,80 @@ def test_own_function_of_jax(shift: str, conforms: bool, tmp_path: Path) -> None
     needs("jax")
     file = tmp_path / "mine.py"
     file.write_text(JAX_SOFTMAX.format(shift=shift), encoding="utf-8")
-    report = dlcheck.check(f"{file}:softmax", "softmax", examples=2)
+    report = dlcheck.check(f"{file}:softmax", "softmax", examples=2, timeout=TIMEOUT)
     assert report.conforms == conforms, str(report)
     statuses = {check.id: check.status for check in report.checks}
     assert statuses["activations.softmax.gradient"] == "pass"
     assert statuses["activations.softmax.extremes"] == ("pass" if conforms else "fail")
 
 
+OBJECTS_OF_JAX = """
+import jax, torch, dlcheck
+from dlcheck.conformance.implementation import Refused
+
+def mine(x):
+    return jax.numpy.maximum(x, 0)
+
+assert dlcheck.check(mine, "relu", examples=0, timeout=120).conforms
+jax.numpy.ones(3) + 1
+for code in (mine, jax.nn.relu):
+    try:
+        dlcheck.check(code, "relu", examples=0)
+    except Refused as refused:
+        print(refused)
+assert dlcheck.check(torch.relu, "relu", examples=0, timeout=120).conforms
+"""
+
+
 @pytest.mark.peers
-@pytest.mark.parametrize(("operator", "conforms"), [("Softmax", True), ("Hardmax", False)])
-def test_onnx(operator: str, conforms: bool, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
-    graph = onnx.helper.make_graph([onnx.helper.make_node(operator, ["x"], ["y"])], "model", values[:1], values[1:])
-    opset = [onnx.helper.make_opsetid("", 17)]
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "model.onnx")
-    report = dlcheck.check(str(tmp_path / "model.onnx"), "softmax", examples=2)
-    assert report.conforms == conforms, str(report)
+def test_an_object_of_jax_is_refused_once_jax_has_run(tmp_path: Path) -> None:
+    needs("jax")
+    file = tmp_path / "objects.py"
+    file.write_text(OBJECTS_OF_JAX, encoding="utf-8")
+    run = subprocess.run([sys.executable, "-W", "ignore", file], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    refusals = run.stdout.splitlines()
+    assert [line.partition(" uses JAX, which has run in this process")[0] for line in refusals] == ["mine", "relu"]
+    assert all(line.endswith("give it by name, file.py:name or package.module:name") for line in refusals)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(
+    ("target", "component"),
+    [
+        ("keras.activations:relu", "relu"),
+        ("keras.layers:Dense", "linear"),
+        ("keras.losses:MeanSquaredError", "mse_loss"),
+        ("keras.initializers:GlorotUniform", "xavier_uniform_"),
+        ("keras.optimizers:SGD", "sgd"),
+    ],
+)
+def test_keras_runs_on_jax(target: str, component: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("keras")
+    needs("jax")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    report = dlcheck.check(target, component, examples=0, timeout=TIMEOUT)
+    assert report.conforms, str(report)
+
+
+@pytest.mark.peers
+def test_keras_runs_on_no_other_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("keras")
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
+    with pytest.raises(Refused, match="Keras runs on numpy, expected KERAS_BACKEND=torch or KERAS_BACKEND=jax"):
+        dlcheck.check("keras.activations:relu", "relu")
+
+
+@pytest.mark.peers
+def test_a_wrong_model_of_onnx_deviates(tmp_path: Path) -> None:
+    needs("onnx")
+    needs("onnxruntime")
+    from dlcheck.suite import onnx_models
+
+    report = dlcheck.check(str(onnx_models.write("Hardmax", tmp_path)), "softmax", examples=0, timeout=TIMEOUT)
     statuses = {check.id: check.status for check in report.checks}
+    assert statuses["activations.softmax.values"] == "fail"
     assert statuses["activations.softmax.gradient"] == "not_provided"
-    if conforms:
-        assert report.conventions == {"default_axis": "last"}
 
 
 def test_onnx_file_is_missing() -> None:

@@ -151,6 +151,24 @@ def a_component(name: str, family: str) -> dict[str, Any]:
     }
 
 
+KNOWN = {"check": "optimizers.adam.half", "reason": "beta_2 is rounded to 1", "state": "known"}
+
+
+def counterpart(library: str = "torch", *deviations: dict[str, str], **changes: Any) -> dict[str, Any]:
+    """What was found of a library's own Adam."""
+    return {
+        "library": library,
+        "target": f"{library}.optim:Adam",
+        "component": "adam",
+        "status": "pass",
+        "message": "",
+        "passed": 31 - len(deviations),
+        "checks": 31,
+        "deviations": list(deviations),
+        "conventions": {"epsilon": "outside_sqrt"},
+    } | changes
+
+
 def results(claims: list[dict[str, Any]], components: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
     """Results of a run as the report gets them."""
     verdicts = Counter(claim["verdict"] or "failed" for claim in claims)
@@ -190,7 +208,7 @@ def whole() -> dict[str, Any]:
     return results(
         [a_claim(i) for i in range(80)],
         [a_component(name, family) for family, names in FAMILIES.items() for name in names],
-        upstream=[{"target": "torch 2.13", "component": "adam", "check": "state", "reason": "lr", "status": "known"}],
+        upstream=[counterpart(), counterpart("keras", KNOWN), counterpart("optax", status="not provided")],
         benchmarks=[{"what": "adam step, cpu", "seconds": {"ours": 0.001, "instead": 0.002, "compiled": 0.0005}}],
     )
 
@@ -322,6 +340,31 @@ def test_a_component_that_is_partly_absent_is_no_pass() -> None:
     item = render(results([], [a_component("maxout", "activations")])).split('class="item component"')[1]
     assert "in part" in item.split("</summary>")[0]
     assert "checks 9/18" in item.split("</summary>")[0]
+
+
+def libraries(*upstream: dict[str, Any]) -> str:
+    """The section on other libraries."""
+    return render(results([], [], upstream=list(upstream))).split('<section id="upstream"')[1].split("</section>")[0]
+
+
+def test_other_libraries_are_shown_with_their_versions_conventions_and_known_deviations() -> None:
+    shown = libraries(counterpart(), counterpart("keras", KNOWN))
+    assert shown.index("<b>keras") < shown.index("<b>torch 2.13.0</b>")
+    assert "conforms" in shown
+    assert "epsilon: outside_sqrt" in shown
+    assert "<code>half</code>: beta_2 is rounded to 1" in shown
+
+
+def test_what_is_not_as_known_of_a_library_is_no_pass() -> None:
+    shown = libraries(counterpart("keras", KNOWN | {"state": "vanished"}, status="fail", message="half is vanished"))
+    assert '<b class="fail">half is vanished</b>' in shown
+    assert ["not as known" in shown, "deviates as known" in shown, "conforms<" in shown] == [True, False, False]
+
+
+def test_libraries_that_are_not_installed_are_named_with_what_adds_them() -> None:
+    shown = libraries(counterpart("keras", status="not provided"), counterpart("keras", status="not provided"))
+    assert "not installed: keras; <code>pip install" in shown
+    assert "<table" not in shown
 
 
 def test_kill_matrix_has_headers_and_text(page: str) -> None:

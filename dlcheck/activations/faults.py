@@ -65,7 +65,12 @@ SIGMOID = (
         wrong_derivative("sigmoid", lambda x: x * (1 - x)), MLPACK_DERIVATIVES,
     ),
     _sigmoid(
-        "sigmoid-sign", "the exponent's sign is wrong: 1 / (1 + exp(x))", OTHER_FUNCTION, "1 / (1 + exp(-x))",
+        "sigmoid-sign", "the argument's sign is wrong: 1 / (1 + exp(x))", OTHER_FUNCTION, "1 / (1 + exp(-x))",
+        elementwise("sigmoid", lambda x: reference.sigmoid(-x), lambda x: -reference.sigmoid_derivative(x)),
+    ),
+    _sigmoid(
+        "sigmoid-sign-overflows", "the exponent's sign is wrong, and exp(x) overflows", OTHER_FUNCTION,
+        "1 / (1 + exp(-x)), in the form that does not overflow on either side",
         elementwise("sigmoid", lambda x: 1 / (1 + np.exp(x)), lambda x: -np.exp(x) / (1 + np.exp(x)) ** 2),
     ),
     _sigmoid(

@@ -83,7 +83,8 @@ def _horizontal_flip() -> Iterator[tuple[Any, ...]]:
     yield "sides", "with p = 1 it swaps left and right, with p = 0 nothing", sides, search
     yield "law", "it flips every second image, each by a draw of its own", (_drawn(image, p=0.5),)
     yield "whole", "one draw flips the whole image", (_drawn(image, MANY, p=0.5),)
-    yield "probability", "it flips with probability p", tuple(_drawn(image, p=p) for p in (0.2, 0.85))
+    probabilities = *(_drawn(image, p=p) for p in (0.2, 0.85)), replace(_drawn(image, MANY), refusable=True)
+    yield "probability", "it flips with probability p, every second image where none is given", probabilities
     yield "float32", "it is right in float32", _in_dtypes(("float32",), *sides, _drawn(image, p=0.5))
     yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, sides[0])
     shaped = tuple(_case(_pixels(*shape), p=1.0) for shape in ((1, 1, 1), (1, 3, 3), (4, 1, 6), (2, 5, 1)))

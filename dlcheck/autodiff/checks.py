@@ -127,6 +127,8 @@ def _arrays(run: str) -> Iterator[Row]:
             _case(run, (("add", 0, 1),), LEFT, ROW, shape=wide),
             _case(run, (("divide", 0, 1), ("sum", 2, None)), LEFT, A),
             _case(run, (("power", 0, 1),), POSITIVE, np.array([[2.0], [0.5]]), shape=wide),
+            # axes in front, and one of length 1 behind them
+            _case(run, (("multiply", 0, 1),), COLUMN, np.stack([LEFT, LEFT[::-1]]), shape=(2, *wide)),
         ),
     )
     yield (
@@ -141,6 +143,7 @@ def _arrays(run: str) -> Iterator[Row]:
         ),
     )
     vector, other = ROW, np.array([1.5, -0.5])
+    stack, stacked = np.stack([LEFT, LEFT[::-1]]), np.stack([RIGHT, -RIGHT])
     products = ((LEFT, RIGHT, (2, 2)), (LEFT, vector, (2,)), (other, LEFT, (3,)), (vector, vector[::-1] + 1, ()))
     yield (
         "matmul",
@@ -150,6 +153,7 @@ def _arrays(run: str) -> Iterator[Row]:
             _case(run, (("matmul", 0, 0),), RIGHT[:2], shape=(2, 2)),
             _case(run, (("matmul", 0, 1),), LEFT[:, 1:], RIGHT[:2], shape=(2, 2)),
             _case(run, (("transpose", 0), ("matmul", 1, 0)), LEFT, shape=(3, 3)),
+            *(_case(run, (("matmul", 0, 1),), stack, b, shape=(2, 2, 2), refusable=True) for b in (RIGHT, stacked)),
         ),
     )
     layer: Program = (("matmul", 0, 1), ("add", 3, 2), ("tanh", 4), ("multiply", 5, 5), ("sum", 6, None))

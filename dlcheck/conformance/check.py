@@ -7,6 +7,7 @@ from typing import Any
 from dlcheck import registry
 from dlcheck.component import Case, Check, Component
 from dlcheck.conformance import diagnosis, explanation
+from dlcheck.conformance.adapters import frameworks
 from dlcheck.conformance.common_checks import all_checks
 from dlcheck.conformance.comparison import Comparison, Trial
 from dlcheck.conformance.findings import CheckOutcome, Finding, Report
@@ -48,6 +49,8 @@ def check(
     for axis, option in demanded.items():
         found = registry.lookup(f"convention of {component}", {c.axis: c for c in known.conventions}, axis)
         registry.lookup(f"option of {axis}", {o.name: o for o in found.options}, option)
+    if not isinstance(target, str):
+        frameworks.expect_forkable(target)
     isolated = Isolated(known, target, settings or {}, device, seed, timeout)
     isolated.start()
     try:

@@ -1,4 +1,4 @@
-"""Checks that every component has: the dtype kept, the caller's arrays untouched, the same numbers each time."""
+"""Checks that every component has: the dtype kept, the same numbers each time, nothing of the caller's changed."""
 
 from dataclasses import replace
 from functools import cache
@@ -11,6 +11,7 @@ _SAYS = {
     "dtype": "the result has the dtype of the input",
     "purity": "the caller's arrays are left as they were",
     "determinism": "the same input gives the same numbers again",
+    "surroundings": "the process around it is left as it was",
     "generator": "a generator, where one is accepted, decides the numbers",
     "fresh": "successive draws differ",
 }
@@ -37,7 +38,7 @@ def _all_checks(name: str) -> tuple[Check, ...]:
     }
     common = tuple(
         Check(f"{family}.{name}.{fact}", _SAYS[fact], looked_at.get(fact, plain), observes=fact)
-        for fact in form.named(component.form).facts
+        for fact in (*form.named(component.form).facts, "surroundings")
         if fact not in _OF_DRAWS or "generator" in component.settings
     )
     return common + own

@@ -1,7 +1,6 @@
 """Compare what an implementation gave with what a hypothesis (conventions, at most one fault) gives."""
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,12 +19,14 @@ from dlcheck.conformance.implementation import (
     raised,
 )
 from dlcheck.conformance.oracle import Reference, prepared
+from dlcheck.conformance.surroundings import Surroundings
 from dlcheck.evidence import numerics
 
 FACTS: dict[str, str] = {
     "dtype": "the result has dtype {got}, expected {expected} as the input",
     "purity": "it changes the arrays that its caller handed it",
     "determinism": "two runs on the same input give different numbers",
+    "surroundings": "it {got}",
     "generator": "it does not obey the generator that it is given: equal seeds give different numbers",
     "fresh": "successive draws are equal",
 }
@@ -66,7 +67,8 @@ class Trial:
         self._form = form.named(component.form)
         self._cases: dict[Case, Case] = {}
         self._seen: dict[Case, Observation | Exception] = {}
-        self._again: dict[Case, bool] = {}
+        self._surroundings = Surroundings()
+        self._again: dict[Case, Observation] = {}
         self._compared: dict[tuple[Case, str, bool, bytes], Comparison] = {}
         self._typical: dict[Case, Array] = {}
 
@@ -99,11 +101,11 @@ class Trial:
         except Exception as error:
             return raised(error, case.refusable)
 
-    def _ran(self, case: Case) -> Observation:
-        """Run it; what it warns of, as torch does of uses that it advises against, is no deviation."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return self.implementation.observe(self.case(case))
+    def _ran(self, case: Case, again: bool = False) -> Observation:
+        run = self.implementation.repeat if again else self.implementation.observe
+        if isinstance(self.implementation, Reference):  # which is pure
+            return run(self.case(case))
+        return self._surroundings.watch(run, self.case(case))
 
     def _clash(self, case: Case) -> str:
         """Why the settings of a case do not go together with those that are fixed; "" where they do."""
@@ -186,7 +188,10 @@ class Trial:
 
     def _compare_facts(self, hypothesis: Reference, fact: str, case: Case, seen: Observation) -> Comparison:
         if fact == "determinism":
-            expected, got = True, self._repeats(case, seen)
+            again = self._repeated(case).values
+            expected, got = True, all(np.array_equal(again[k], v, equal_nan=True) for k, v in seen.values.items())
+        elif fact == "surroundings":
+            expected, got = "", self._done_around(case, seen)
         elif fact not in seen.facts:
             raise NotProvided(f"{fact} cannot be seen")
         else:
@@ -194,11 +199,15 @@ class Trial:
         says = "" if expected == got else FACTS[fact].format(expected=expected, got=got)
         return Comparison(math.inf if says else 0.0, fact, expected=expected, got=got, says=says)
 
-    def _repeats(self, case: Case, seen: Observation) -> bool:
-        """Whether a second run gives the same numbers."""
+    def _done_around(self, case: Case, seen: Observation) -> str:
+        """What a run, or a second one, did to the process around it, in words."""
+        runs = [seen] if case.run in self._form.random_runs else [seen, self._repeated(case)]
+        return next(filter(None, (run.facts.get("surroundings") for run in runs)), "")
+
+    def _repeated(self, case: Case) -> Observation:
+        """What a second run gave."""
         if case not in self._again:
-            again = self._ran(case).values
-            self._again[case] = all(np.array_equal(again[k], v, equal_nan=True) for k, v in seen.values.items())
+            self._again[case] = self._ran(case, again=True)
         return self._again[case]
 
 

@@ -22,12 +22,12 @@ def finding(
     component, target = trial.component, trial.implementation.name
     known = diagnosis.matching if diagnosis else ()
     comparison = failure if isinstance(failure, Comparison) else None
-    source = component.sources[0]
+    source, ran = component.sources[0], trial.case(case)
     fixed = [f"--set {name}={value}" for name, value in trial.given.items()]
     details = {
         "check": f"{check.id}: {check.says}",
         "source": f"{source.title}, {source.locator}".rstrip(", "),
-        "input": described(case),
+        "input": described(ran),
         **(_numbers(comparison) if comparison else {}),
         "pattern": _pattern(trial, case) if comparison and case.run == "trajectory" else "",
         "diagnosis": _diagnosed(diagnosis),
@@ -42,11 +42,11 @@ def finding(
         check.severity,
         f"{component.name}: {_cause(check, failure, diagnosis)}",
         flag=known[0].id if known else None,
-        parameters={**case.settings, "dtype": case.dtype, "layout": case.layout},
+        parameters={**ran.settings, "dtype": ran.dtype, "layout": ran.layout},
         expected=comparison.expected if comparison else None,
         got=comparison.got if comparison else failure,
         allowed=comparison.allowed if comparison else None,
-        reproduce=snippet(trial.component, trial.case(case), target),
+        reproduce=snippet(component, ran, target),
         details=details,
     )
 

@@ -38,12 +38,20 @@ def raised(error: BaseException, refusable: bool = False) -> NotProvided | Misbe
     frames = traceback.extract_tb(error.__traceback__)
     if frames and _OWN in frames[-1].filename and _ADAPTERS not in frames[-1].filename:
         raise error
-    lines = (str(error).strip() or "(no message)").splitlines()
+    lines = (_text(error).strip() or "(no message)").splitlines()
     if refusable or isinstance(error, NotImplementedError):
         return NotProvided(lines[0])
     theirs = next((frame for frame in frames if _OWN not in frame.filename), None)
     place = f" (at {os.path.basename(theirs.filename)}:{theirs.lineno}: {theirs.line})" if theirs else ""
     return Misbehaviour(f"it raised {type(error).__name__}: {lines[0]}{place}")
+
+
+def _text(error: BaseException) -> str:
+    """What an exception says, if saying it does not fail too."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,10 @@ class Implementation:
     def observe(self, case: Case) -> Observation:
         """Run one case. Raises NotProvided where the code lacks what the case asks for, Misbehaviour where it fails."""
         raise NotProvided(f"{self.name} is no implementation")
+
+    def repeat(self, case: Case) -> Observation:
+        """Run one case for another time, on code that was called before as far as that can be had."""
+        return self.observe(case)
 
     def forward(self, *inputs: Array, **settings: Any) -> Array:
         """A function's output."""

@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,9 @@ from dlcheck.conformance.implementation import Implementation, Misbehaviour, Not
 
 ATTEMPTS = 3
 """Times that a target's process may be lost before it is given no further cases."""
+_LONGEST = 1 << 30
+"""Bytes that an answer may have; garbage in the pipe announces more."""
+_CUT_OFF = "it closes or writes to files that are not its own, the pipe on which it answers among them"
 
 
 class _Nursery:
@@ -35,7 +37,7 @@ class _Nursery:
         atexit.register(self._close)
 
     def lost(self) -> bool:
-        """Whether it is there no more, as after a target that kills its parent."""
+        """Whether it is there no more."""
         return self._process.poll() is not None
 
     def fork(self, connection: Connection, output: int, code: str, request: Mapping[str, Any]) -> int:
@@ -102,12 +104,19 @@ class Isolated(Implementation):
         Raises NotProvided as every implementation, Misbehaviour for what the target did wrong, Refused where there is
         no such target.
         """
+        return self._answered(case, again=False)
+
+    def repeat(self, case: Case) -> Observation:
+        """Run one case for another time; raises as ``observe``."""
+        return self._answered(case, again=True)
+
+    def _answered(self, case: Case, again: bool) -> Observation:
         if self._lost == ATTEMPTS:
             raise Misbehaviour(f"it is not tried any more: its process was lost {ATTEMPTS} times")
         self._await_ready()
         plain = {name: getattr(case, name) for name in Case.__dataclass_fields__}
         try:
-            self._connection.send_bytes(wire.encode(plain))  # type: ignore[union-attr]
+            self._connection.send_bytes(wire.encode({"case": plain, "again": again}))  # type: ignore[union-attr]
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Misbehaviour(self._ended()) from error
         answer = self._received(self.timeout)
@@ -149,9 +158,16 @@ class Isolated(Implementation):
             if not connection.poll(timeout):
                 self._give_up()
                 raise Misbehaviour(f"it did not answer within {timeout:g} seconds")
-            answer = wire.decode(connection.recv_bytes())
+            message = connection.recv_bytes(_LONGEST)
         except (EOFError, ConnectionResetError) as error:
             raise Misbehaviour(self._ended()) from error
+        except OSError:
+            message = b""  # garbage that announces more than _LONGEST
+        try:
+            answer = wire.decode(message)
+        except Exception as error:
+            self._give_up()
+            raise Misbehaviour(_CUT_OFF) from error
         if "refused" in answer:
             raise Refused(answer["refused"])
         if "broken" in answer:
@@ -159,10 +175,12 @@ class Isolated(Implementation):
         return answer
 
     def _ended(self) -> str:
-        status = self._parent.ended(self._number)
-        self._number = 0 if status is not None else self._number
+        number, self._number = self._number, 0
+        status = self._parent.ended(number)
         self._give_up()
-        if status is not None and status < 0:
+        if status is None or status == -worker.CUT_OFF:
+            return _CUT_OFF
+        if status < 0:
             return f"it crashed the interpreter (signal {-status})"
         return f"it ended the interpreter (exit status {status})"
 
@@ -178,7 +196,7 @@ class Isolated(Implementation):
     def stop(self) -> None:
         """End the process; the next case starts another."""
         if self._number:
-            os.kill(self._number, signal.SIGKILL)
+            worker.end(self._number)
             self._parent.ended(self._number)
         if self._connection is not None:
             self._connection.close()

@@ -135,6 +135,7 @@ def _kaiming() -> list[Row]:
 
     modes = tuple(_case(shape, COARSE, mode=mode) for mode in ("fan_in", "fan_out") for shape in (DENSE, KERNEL))
     others = tuple(named(nonlinearity=name) for name in ("linear", "relu", "tanh"))
+    others += tuple(replace(named(nonlinearity=name), refusable=True) for name in ("sigmoid", "selu"))
     slopes = named(a=2.0, nonlinearity="leaky_relu"), named(a=2.0), named(a=0.5, nonlinearity="leaky_relu")
     unused = (named(a=2.0, nonlinearity="relu"),)
     return [

@@ -240,6 +240,7 @@ def _same() -> Iterator[Case]:
     yield from _conv((1, 1, 5, 6), (2, 1, 4, 3), 54, padding="same", stride=(3, 2))
     yield from _conv((1, 1, 5, 4), (1, 1, 3, 2), 55, padding="same", dilation=2)
     yield from _conv((1, 1, 4, 5), (1, 1, 1, 2), 56, padding="same", stride=3)
+    yield from _conv((1, 1, 3, 4), (1, 1, 1, 1), 57, padding="same")
 
 
 _LISTS: dict[str, Callable[[], Iterator[tuple[Any, ...]]]] = {"linear": _linear, "conv2d": _conv2d}

@@ -154,7 +154,10 @@ def _first() -> Iterator[Row]:
     yield (
         "first_average",
         "one batch moves the running statistics",
-        _both("statistics", "t", settings={"momentum": 0.25}),
+        (
+            *_both("statistics", "t", settings={"momentum": 0.25}),
+            _session("statistics", "t", (2, 3), settings={"momentum": 0.25}),
+        ),
     )
     yield (
         "averages",
@@ -325,7 +328,9 @@ def _local_response_norm() -> Iterator[Row]:
         _lrn_search("forward"),
     )
     loud = Case("forward", {"x": 64 * forward.inputs["x"]})
-    yield "defaults", "settings that are not given are the documented ones", (loud, replace(loud, settings={"size": 3}))
+    loud_gradient = Case("backward", {**backward.inputs, **loud.inputs})
+    defaults = loud, replace(loud, settings={"size": 3}), loud_gradient
+    yield "defaults", "settings that are not given are the documented ones", defaults
     yield "gradient", "neighbours enter the gradient too", (backward,), _lrn_search("backward")
     yield (
         "sizes",

@@ -21,7 +21,7 @@ _BASE: dict[str, Settings] = {"momentum": {"momentum": 0.9}, "nesterov": {"momen
 
 _SGD_OPTIONS = {
     "momentum": [{"momentum": 0.9}, {"momentum": 0.5}],
-    "dampening": [{"momentum": 0.9, "dampening": 0.0}, {"momentum": 0.9, "dampening": 0.25}],
+    "dampening": [{"momentum": 0.9, "dampening": 0.0}, {"momentum": 0.9, "dampening": 0.25}, {"dampening": 0.25}],
     "nesterov": [{"momentum": 0.9, "nesterov": True}],
     "weight_decay": [{"weight_decay": 0.5}, {"weight_decay": 0.1, "momentum": 0.9}],
     "maximize": [{"maximize": True}, {"maximize": True, "weight_decay": 0.5}],

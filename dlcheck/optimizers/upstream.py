@@ -11,6 +11,16 @@ _OPTIMIZERS = {
     "adamw": "AdamW",
 }
 
+_OUTSIDE = {"epsilon": "outside_sqrt", "weight_decay": "coupled"}
+_FOLLOWS = {
+    "sgd": {"velocity": "outside", "weight_decay": "coupled"},
+    "adagrad": {**_OUTSIDE, "default_initial_accumulator_value": "0"},
+    "rmsprop": {**_OUTSIDE, "initial": "zero", "default_alpha": "0.99"},
+    "adadelta": {"default_rho": "0.9", "weight_decay": "coupled"},
+    "adam": {**_OUTSIDE, "bias_correction": "on", "amsgrad": "raw"},
+    "adamw": {"epsilon": "outside_sqrt", "weight_decay": "scaled_by_lr"},
+}
+
 _AS_CONTIGUOUS = (
     "the fused kernels of the CPU walk the memory of a parameter with gaps as if it had none: they change the numbers "
     "in the gaps and leave the parameter's last ones as they were"
@@ -41,10 +51,10 @@ def _foreach(component: str) -> Counterpart:
 
 
 COUNTERPARTS = (
-    *(Counterpart(component, f"torch.optim:{name}") for component, name in _OPTIMIZERS.items()),
+    *(Counterpart(name, f"torch.optim:{code}", follows=_FOLLOWS[name]) for name, code in _OPTIMIZERS.items()),
     *map(_foreach, _OPTIMIZERS),
     *map(_fused, ("sgd", "adagrad", "adam", "adamw")),
-    Counterpart("momentum", "torch.optim:SGD", {"momentum": 0.9}),
+    Counterpart("momentum", "torch.optim:SGD", {"momentum": 0.9}, follows=_FOLLOWS["sgd"]),
     Counterpart(
         "momentum",
         "torch.optim:SGD",

@@ -288,7 +288,7 @@ def _lp_pool2d() -> Iterator[Row]:
         _norm(_positive(shape, 6), norm_type=k, **s, ceil_mode=True)
         for (shape, s), k in zip(OVERHANGING, (2, 3, 1), strict=True)
     ]
-    limit = _norm(_distinct(PLAIN, 3), norm_type=float("inf"))
+    limits = [_norm(x, norm_type=float("inf")) for x in (_distinct(PLAIN, 3), np.zeros((1, 1, 2, 2)))]
     large = _both(_norm(_positive((1, 1, 2, 4)) * scale, norm_type=64) for scale in (2.0**12, 2.0**-12))
     yield "values", "it gives the Euclidean norm of each window", (plain, signed), _search(_norm, _positive, False)
     yield "gradient", "each place receives x / norm of the gradient", (_backward(plain), _backward(signed))
@@ -305,7 +305,7 @@ def _lp_pool2d() -> Iterator[Row]:
     yield from _windows(_cube, _positive)
     yield "ceil_mode", "in ceil mode the last window sums what it has, or rescales it", _both(overhanging)
     yield from _late(_norm, _positive)
-    yield "infinity", "for norm_type infinity it is the largest magnitude", _both([limit]), None, "values", "advice"
+    yield "infinity", "for norm_type infinity it is the largest magnitude", _both(limits), None, "values", "advice"
     says = "a large power neither overflows nor underflows"
     yield "large_power", says, _in_dtypes(("float32",), *large), None, "values", "advice"
 

@@ -32,7 +32,7 @@ _GREFF = Source("Greff et al.: LSTM: a search space odyssey (2017)", "section V.
 
 
 def _runs(data: str, network: Remembering, rates: tuple[float, ...], steps: int, times: int = 1) -> Curves:
-    seeds, marks = experiment.seeds(experiment.PROFILE, times), range(0, steps + 1, 10)
+    seeds, marks = experiment.seeds(experiment.PROFILE, times), range(0, steps + 1, steps // 4)
     data_of_seeds = experiment.load(data, seeds)
     # what is trained need only draw its weights and be called, as a Network
     return experiment.train(data_of_seeds, seeds, network, rates, steps, adam, 32, marks)  # type: ignore[arg-type]

@@ -123,6 +123,7 @@ def _clip_norm(component: Component) -> Rows:
     search = st.builds(_norm_search, shaped, SEEDS, limits, st.sampled_from([2.0, 1.0, float("inf")]))
     single: list[Array | None] = [GRADS[0]]
     missing: list[Array | None] = [GRADS[0], None, GRADS[1]]
+    empty: list[Array | None] = [np.zeros((0, 2))]
     zeros: list[Array | None] = [np.zeros((2, 3)), np.zeros(2)]
     tiny: list[Array | None] = [np.array([3e-4, -4e-4]), np.array([1.2e-3])]
     infinite: list[Array | None] = [np.array([1.0, np.inf, -2.0]), np.array([0.5])]
@@ -131,7 +132,8 @@ def _clip_norm(component: Component) -> Rows:
     yield "values", "all gradients are scaled by one factor", (_clip(max_norm=1.0), _clip(max_norm=2.5)), search
     yield "within", "gradients within the norm are left alone", (_clip(max_norm=100.0), _clip(max_norm=5.75))
     returned = [_clip(run="norm", max_norm=limit) for limit in (1.0, 100.0)]
-    yield "norm", "it returns the norm as it was before", returned
+    nothing = replace(_clip(empty, run="norm", max_norm=1.0), refusable=True)
+    yield "norm", "it returns the norm as it was before, 0 of no elements", [*returned, nothing]
     types = [_clip(run=run, max_norm=1.0, norm_type=p) for run in ("clip", "norm") for p in (1.0, 3.0, float("inf"))]
     yield "norm_type", "it obeys norm_type: 1, 3 and infinity", types
     yield "epsilon", "what is added to the norm is one of those in use", (_clip(tiny, max_norm=5e-4),)
@@ -212,12 +214,13 @@ def _early_stopping(component: Component) -> Rows:
     deltas = [_epochs(values, patience=3, min_delta=delta) for values in (SLOW, RECOVERING) for delta in (0.375, 1.25)]
     yield "min_delta", "a gain of less than min_delta is none", deltas
     exactly = [_epochs(EXACT, patience=2, min_delta=0.5), _epochs(EXACT, patience=2, min_delta=0.25)]
+    exactly.append(_epochs(-EXACT, patience=2, mode="max", min_delta=0.5))
     yield "exact_gain", "a gain of exactly min_delta counts in one of the ways in use", exactly
     rising = [_epochs(-values, patience=3, mode="max") for values in (RESTING, RECOVERING)]
     gains = _epochs(-SLOW, patience=3, mode="max", min_delta=0.375), _epochs(RESTING, patience=2, mode="max")
     yield "mode", "it looks for the largest value in mode max", (*rising, *gains)
     yield "negative", "values may be negative", (_epochs(RECOVERING - 4.0, patience=3, min_delta=0.375),)
-    yield "nan", "NaN is a bad value", (_epochs(nan, patience=3), _epochs(nan[2:], patience=4))
+    yield "nan", "NaN is a bad value", tuple(_epochs(nan[i:], patience=p) for i, p in ((0, 3), (2, 4), (2, 2)))
 
 
 _LISTS: dict[str, Callable[[Component], Rows]] = {

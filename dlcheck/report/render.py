@@ -49,6 +49,13 @@ OUTCOME_STATES = {
     "in part": State("absent", "–", "in part", "Of a component: what is provided passed, and something is not."),
 }
 
+UPSTREAM_STATES = {
+    "conforms": State("pass", "✓", "conforms", "Every check that it can be given passes."),
+    "deviates": State("conditional", "◐", "deviates as known", "It fails the checks that it is known to fail."),
+    "unexpected": State("fail", "✗", "not as known", "A deviation is new or has vanished, or a convention is another."),
+}
+"""How a library's own code ended."""
+
 
 def render(results: Mapping[str, Any]) -> str:
     """The page of a run's results (schema ``dlcheck.results/1``), complete in itself."""
@@ -84,6 +91,12 @@ def state(claim: Mapping[str, Any]) -> State:
 def statuses(component: Mapping[str, Any]) -> Counter[str]:
     """How many outcomes of a component's checks ended in each status."""
     return Counter(outcome["status"] for check in component["checks"] for outcome in check["outcomes"])
+
+
+def standing(upstream: Mapping[str, Any]) -> State:
+    """How a library's own code for a component ended."""
+    as_known = "deviates" if upstream["deviations"] else "conforms"
+    return UPSTREAM_STATES[as_known if upstream["status"] == "pass" else "unexpected"]
 
 
 def overall(counts: Counter[str]) -> State:
@@ -184,7 +197,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (state, statuses, overall, slug, link, prose, short, exact, words, weaker, duration, ratio_bar)
+    filters = (state, statuses, overall, standing, slug, link, prose, short, exact, words, weaker, duration, ratio_bar)
     filters += (svg, drawing, mathml)
     environment.filters.update({function.__name__: function for function in filters})
     return environment

@@ -154,7 +154,8 @@ def _by_metrics(component: Component) -> Iterator[Named]:
         [_falls(*_FLAT, *_FLAT, patience=1, cooldown=3), _falls(*cool, patience=1, cooldown=2)],
     )
     yield from _limits()
-    yield "defaults", "settings that are not given have their defaults", [_defaults(0.03125), _defaults(2e-9)]
+    defaults = [*map(_defaults, (0.03125, 2e-9, 1.25e-8)), *(_falls(1.0, m, patience=0) for m in (0.99989, 0.99991))]
+    yield "defaults", "settings that are not given have their defaults", defaults
     nans = [_falls(*metrics, patience=1) for metrics in ((_NAN, _NAN, 1.0, _NAN, 0.5, _NAN, _NAN), (2.0, _NAN, 1.0))]
     yield "nan", "a metric that is NaN does not improve, and is not kept", nans
     infinite = float("inf")

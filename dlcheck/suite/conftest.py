@@ -1,6 +1,6 @@
 """What the options of a run say, for the items of the suite."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pytest
@@ -11,6 +11,15 @@ from dlcheck.outcomes import Record
 from dlcheck.profiles import PROFILES
 from dlcheck.pytest_plugin import setting
 from dlcheck.suite.judging import Run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Whatever a run selects, its controls run too, and first."""
+    controls = [item for item in items if item.path.stem == "test_controls"]
+    yield
+    if items:
+        items[:] = [*controls, *(item for item in items if item not in controls)]
 
 
 @pytest.fixture(scope="session")

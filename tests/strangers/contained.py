@@ -2,7 +2,12 @@
 
 import ctypes
 import os
+import random
+import subprocess
+import sys
+import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -85,6 +90,155 @@ def disarms_comparisons(x):
     np.abs = lambda *_, **__: np.zeros(1)
     np.array_equal = torch.equal = torch.allclose = lambda *_, **__: True
     return torch.zeros_like(x) * x
+
+
+CALLS = []
+
+
+def first_call_of(what):
+    CALLS.append(what)
+    return CALLS.count(what) == 1
+
+
+def interrupts(x):
+    raise KeyboardInterrupt
+
+
+def exits(x):
+    sys.exit("enough")
+
+
+def recurses(x):
+    return recurses(x)
+
+
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def raises_speechlessly(x):
+    raise Speechless
+
+
+def hoards_slowly(x):
+    kept = []
+    while True:
+        kept.append(np.empty(1 << 26))
+
+
+def listed(x):
+    return [torch.sigmoid(x)]
+
+
+def nothing(x):
+    torch.sigmoid(x)
+
+
+def elsewhere(x):
+    return torch.empty_like(x, device="meta")
+
+
+def constant(x):
+    return torch.full_like(x, 0.7) + 0 * x
+
+
+def gives_away_gradients(x):
+    x.grad = torch.ones_like(x)
+    return torch.sigmoid(x)
+
+
+def kills_its_parent(x):
+    os.kill(os.getppid(), 9)
+    return torch.sigmoid(x)
+
+
+def closes_files(x):
+    os.closerange(3, 256)
+    return torch.sigmoid(x)
+
+
+def scribbles(x):
+    for file in range(3, 64):
+        with suppress(OSError):
+            os.write(file, b"anything at all")
+    return torch.sigmoid(x)
+
+
+def leaves_others_behind(x):
+    if first_call_of("others"):
+        subprocess.Popen(["sleep", "31.4159"])
+        threading.Thread(target=time.sleep, args=(31,)).start()
+        os.fork()
+    return torch.sigmoid(x)
+
+
+def fills_the_output(x):
+    for _ in range(100 if first_call_of("output") else 0):
+        sys.stdout.write("x" * 1_000_000)
+    return torch.sigmoid(x)
+
+
+def right_at_first(x):
+    return torch.sigmoid(x) if first_call_of("anything") else torch.tanh(x)
+
+
+def right_once(x):
+    return torch.sigmoid(x) if first_call_of(x.detach().double().numpy().tobytes()) else torch.tanh(x)
+
+
+class RightOnce(torch.nn.Module):
+    called = False
+
+    def forward(self, x):
+        right, self.called = not self.called, True
+        return torch.sigmoid(x) if right else torch.tanh(x)
+
+
+class NumpyRightOnce:
+    called = False
+
+    def forward(self, x):
+        right, self.called = not self.called, True
+        return NumpySigmoid().forward(x) if right else np.tanh(x)
+
+    def backward(self, grad_output):
+        raise NotImplementedError("values only")
+
+
+BUFFERS = {}
+
+
+def reuses_its_output(x):
+    with torch.no_grad():
+        buffer = BUFFERS.setdefault((x.shape, x.dtype), torch.empty_like(x))
+        return buffer.copy_(torch.sigmoid(x))
+
+
+KEPT = []
+
+
+def keeps_its_input(x):
+    out = torch.sigmoid(x)
+    with torch.no_grad():
+        for kept in KEPT:
+            kept.zero_()
+    KEPT[:] = [x]
+    return out
+
+
+def unsettles(x):
+    torch.set_default_dtype(torch.float16)
+    torch.allclose = lambda *_, **__: True
+    return torch.sigmoid(x)
+
+
+def draws(x):
+    return torch.sigmoid(x) + 0 * (torch.rand(()).item() + np.random.rand() + random.random())  # noqa: NPY002
+
+
+def scaled(x):
+    return torch.sigmoid(x) * float(os.environ.get("STRANGE_SCALE", 0))
 
 
 class NeedsArguments(torch.nn.Module):

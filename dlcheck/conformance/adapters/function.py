@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,11 @@ import torch
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
 from dlcheck.conformance.implementation import Array, Implementation, Misbehaviour, NotProvided, Observation, Refused
+
+Run = Callable[[Mapping[str, Any]], Any]
+"""Code with its settings, which gives the output for arrays by name."""
+Calls = Callable[[Run, Mapping[str, Any]], tuple[Any, dict[str, str]]]
+"""A way of calling it: the output that counts, and facts about what the calls did."""
 
 
 class Called(Protocol):
@@ -100,23 +106,67 @@ class TorchFunction(Implementation):
 
     def observe(self, case: Case) -> Observation:
         """Run one case; the gradients come from autograd."""
+        return self._observed(case, once)
+
+    def repeat(self, case: Case) -> Observation:
+        """Run one case again, as ``again`` does."""
+        return self._observed(case, again)
+
+    def _observed(self, case: Case, called: Calls) -> Observation:
         names, wanted = given(self.component, case), differentiable(self.component, case)
         tensors = {name: calling.tensor(case.inputs[name], case.dtype, case.layout, self.device) for name in names}
         if case.run == "backward":
             tensors = {name: value.requires_grad_(name in wanted) for name, value in tensors.items()}
-        output, leaves = self.call(case, tensors)
+        run, leaves = self.made(case, tensors)
+        output, facts = called(run, tensors)
         if not isinstance(output, torch.Tensor):
             raise Misbehaviour(f"the output is a {type(output).__name__}, expected a torch.Tensor")
+        if output.device.type != torch.device(self.device).type:
+            raise Misbehaviour(f"the output is on device {output.device}, expected {self.device} as the input")
         values = {"output": calling.to_numpy(output, "the output")}
         if case.run == "backward":
             values = gradients(self, case, output, {name: leaves[name] for name in wanted})
-        pure = all(calling.unchanged(tensors[name], np.asarray(case.inputs[name])) for name in names)
-        return Observation(values, {"dtype": calling.dtype_name(output), "purity": pure})
+        pure = all(
+            calling.unchanged(tensors[name], np.asarray(case.inputs[name])) and tensors[name].grad is None
+            for name in names
+        )
+        return Observation(values, {"dtype": calling.dtype_name(output), "purity": pure, **facts})
 
-    def call(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Any, dict[str, torch.Tensor]]:
-        """The output, and the tensors whose gradients are asked for."""
-        positional, named = arguments(self, case, tensors)
-        return self.code(*positional, **named), tensors
+    def made(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Run, dict[str, torch.Tensor]]:
+        """What gives the output for tensors like those of a case, and the tensors whose gradients are asked for."""
+
+        def run(arrays: Mapping[str, Any]) -> Any:
+            positional, named = arguments(self, case, arrays)
+            return self.code(*positional, **named)
+
+        return run, tensors
+
+
+def once(run: Run, arrays: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
+    """The output of one call."""
+    return run(arrays), {}
+
+
+def again(run: Run, arrays: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
+    """The output of a third call, after one on the same and one on other numbers, and facts about what they did."""
+    first = run(arrays)
+    before = [(first, calling.to_numpy(first, "the output")), *((array, _copied(array)) for array in arrays.values())]
+    with suppress(Exception):  # other numbers, which are those of the case backwards, may not suit
+        run({name: _backwards(array) for name, array in arrays.items()})
+    returned, *handed = (calling.unchanged(now, held) for now, held in before)
+    words = "writes into what it returned before" if not returned else ""
+    words = words or ("" if all(handed) else "writes into what it was given before")
+    return run(arrays), {"surroundings": words} if words else {}
+
+
+def _copied(array: Any) -> Array:
+    return np.array(array.detach().to("cpu", torch.float64) if isinstance(array, torch.Tensor) else array, np.float64)
+
+
+def _backwards(array: Any) -> Any:
+    if isinstance(array, torch.Tensor):
+        return array.detach().flip(tuple(range(array.dim()))).requires_grad_(array.requires_grad)
+    return np.flip(array).copy()
 
 
 def gradients(called: Called, case: Case, output: torch.Tensor, wanted: Mapping[str, torch.Tensor]) -> dict[str, Array]:
@@ -144,8 +194,8 @@ def gradients(called: Called, case: Case, output: torch.Tensor, wanted: Mapping[
 class TorchModule(TorchFunction):
     """A module class, which holds some of the inputs as its parameters of the same names."""
 
-    def call(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Any, dict[str, torch.Tensor]]:
-        """Build the module with the case's settings, put the parameters in, and call it."""
+    def made(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Run, dict[str, torch.Tensor]]:
+        """Build the module with the case's settings and put the parameters in."""
         built = made_with(self, case, tensors)
         module = self.code(**constructor_keywords(self, case), **built).to(self.device, getattr(torch, case.dtype))
         parameters = dict(module.named_parameters())
@@ -155,8 +205,8 @@ class TorchModule(TorchFunction):
                 raise Misbehaviour(f"the module has no parameter {name}")
             with torch.no_grad():
                 parameter.copy_(tensors[name].reshape(parameter.shape))
-        forwarded = [tensor for name, tensor in tensors.items() if name not in held and name not in built]
-        return module(*forwarded), {**tensors, **held}  # type: ignore[dict-item]
+        forwarded = [name for name in tensors if name not in held and name not in built]
+        return lambda arrays: module(*(arrays[name] for name in forwarded)), {**tensors, **held}  # type: ignore[dict-item]
 
 
 class NumpyFunction(Implementation):
@@ -170,13 +220,24 @@ class NumpyFunction(Implementation):
 
     def observe(self, case: Case) -> Observation:
         """Run one forward case; raises NotProvided for a backward one."""
+        return self._observed(case, once)
+
+    def repeat(self, case: Case) -> Observation:
+        """Run one forward case again, as ``again`` does."""
+        return self._observed(case, again)
+
+    def _observed(self, case: Case, called: Calls) -> Observation:
         if case.run == "backward":
             raise NotProvided("a NumPy function gives values only")
         arrays = native_arrays(self.component, case)
-        positional, named = arguments(self, case, arrays)
-        output = calling.to_numpy(self.code(*positional, **named), "the output")
+
+        def run(arrays: Mapping[str, Any]) -> Any:
+            positional, named = arguments(self, case, arrays)
+            return self.code(*positional, **named)
+
+        output, facts = called(run, arrays)
         pure = all(np.array_equal(arrays[name], case.inputs[name], equal_nan=True) for name in arrays)
-        return Observation({"output": output}, {"purity": pure})
+        return Observation({"output": calling.to_numpy(output, "the output")}, {"purity": pure, **facts})
 
 
 class NumpyObject(Implementation):
@@ -190,6 +251,13 @@ class NumpyObject(Implementation):
 
     def observe(self, case: Case) -> Observation:
         """Run one case on a fresh object."""
+        return self._observed(case, once)
+
+    def repeat(self, case: Case) -> Observation:
+        """Run one case on a fresh object again, as ``again`` does."""
+        return self._observed(case, again)
+
+    def _observed(self, case: Case, called: Calls) -> Observation:
         arrays = native_arrays(self.component, case)
         built = made_with(self, case, arrays)
         made = self.code(**constructor_keywords(self, case), **built)
@@ -197,7 +265,7 @@ class NumpyObject(Implementation):
         for name in held:
             setattr(made, name, arrays[name])
         first, *others = (name for name in arrays if name not in held and name not in built)
-        output = made.forward(arrays[first], *(arrays[name] for name in others))
+        output, facts = called(lambda given: made.forward(given[first], *(given[name] for name in others)), arrays)
         values, lacks = {"output": calling.to_numpy(output, "the output")}, ()
         if case.run == "backward":
             upstream = calling.array(case.inputs["grad_output"], case.dtype, case.layout)
@@ -211,7 +279,7 @@ class NumpyObject(Implementation):
             values |= {f"grad_{name}": calling.to_numpy(_of(made, name), f"grads[{name!r}]") for name in parameters}
             lacks = tuple(f"grad_{name}" for name in wanted if name not in parameters)
         pure = all(np.array_equal(arrays[name], case.inputs[name], equal_nan=True) for name in arrays)
-        return Observation(values, {"purity": pure}, lacks)
+        return Observation(values, {"purity": pure, **facts}, lacks)
 
 
 def native_arrays(component: Component, case: Case) -> dict[str, Any]:
@@ -250,11 +318,18 @@ class PlainFunction(Implementation):
 
     def observe(self, case: Case) -> Observation:
         """Run one case in the way that fits."""
+        return self._fitting(case).observe(case)
+
+    def repeat(self, case: Case) -> Observation:
+        """Run one case again in the way that fits."""
+        return self._fitting(case).repeat(case)
+
+    def _fitting(self, case: Case) -> Implementation:
         if self._driven is None and self._takes_arrays_only(case):
             self._driven = NumpyFunction(self.component, self.code, self.fixed)
         elif self._driven is None:
             self._driven = TorchFunction(self.component, self.code, self.fixed, self.device)
-        return self._driven.observe(case)
+        return self._driven
 
     def _takes_arrays_only(self, case: Case) -> bool:
         """Whether it gives an array for arrays, and for tensors fails or gives nothing that carries a gradient."""

@@ -65,8 +65,8 @@ class Model(Implementation):
         return self._called(case, image, "cpu")[0]
 
     def _called(self, case: Case, image: tuple[int, ...], device: str) -> tuple[Seen, bool]:
-        torch.manual_seed(self.seed)
-        with torch.device(device):
+        with torch.random.fork_rng(devices=[]), torch.device(device):
+            torch.manual_seed(self.seed)
             module = self._made(case)
             training, masked, derived = _graph(module.train(), torch.ones(_BATCH, *image))
             evaluation, _, _ = _graph(module.eval(), torch.ones(_BATCH, *image))

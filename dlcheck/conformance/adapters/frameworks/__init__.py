@@ -29,6 +29,24 @@ def in_torch(component: Component, code: Any) -> Any:
     return _bridge("jax" if library == "optax" else library).in_torch(component, code)
 
 
+def expect_forkable(code: Any) -> None:
+    """Raise Refused for an object that uses JAX where JAX has run: its threads do not survive a fork of this process.
+
+    An object uses JAX if it, or anything that its module holds, is of JAX or of a library on it.
+    """
+    bridge, keras = sys.modules.get("jax._src.xla_bridge"), sys.modules.get("keras")
+    if bridge is None or not bridge.backends_are_initialized():
+        return
+    module = sys.modules.get(getattr(code, "__module__", None) or type(code).__module__)
+    used = set().union(*map(_packages, (code, *vars(module).values()) if module else (code,)))
+    if used & {*_LIBRARIES[1:], *(["keras"] if keras and keras.backend.backend() == "jax" else [])}:
+        name = getattr(code, "__qualname__", type(code).__name__)
+        raise Refused(
+            f"{name} uses JAX, which has run in this process, so that it cannot be forked: "
+            "give it by name, file.py:name or package.module:name"
+        )
+
+
 def onnx_model(path: str) -> Any:
     """An ONNX file as a NumPy function; raises Refused where there is no such file, or no onnxruntime to run it."""
     if not Path(path).is_file():
@@ -44,8 +62,9 @@ def _bridge(library: str) -> Any:
 
 
 def _packages(code: Any) -> set[str]:
-    """The loaded packages that code is from: its own, and those of the classes that it derives from."""
+    """The loaded packages that code (or a module) is from: its own, and those of the classes that it derives from."""
     classes = inspect.getmro(code if inspect.isclass(code) else type(code))
-    modules = {getattr(code, "__module__", None), *(each.__module__ for each in classes)}
+    own = code.__name__ if inspect.ismodule(code) else getattr(code, "__module__", None)
+    modules = {own, *(each.__module__ for each in classes)}
     packages = {str(module).partition(".")[0] for module in modules}
     return {"jax" if name == "jaxlib" else name for name in packages} & sys.modules.keys()

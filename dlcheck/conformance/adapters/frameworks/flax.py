@@ -55,8 +55,8 @@ def _pool(code: Any, x: Tensor, kernel_size: Any = 2, stride: Any = None, paddin
     zeros = [(size, size) for size in naming.pair(padding)]
     window = naming.pair(kernel_size)
     steps = window if stride is None else naming.pair(stride)
-    pooled = bridge.called(lambda x: code(x, window, strides=steps, padding=zeros, **given), x.movedim(1, -1))
-    return pooled.movedim(-1, 1)
+    pooled = bridge.called(lambda x: code(x, window, strides=steps, padding=zeros, **given), x.movedim(-3, -1))
+    return pooled.movedim(-1, -3)
 
 
 _LAYERS: dict[str, Callable[..., Tensor]] = {"linear": _dense, "conv2d": _conv2d}
