@@ -181,7 +181,8 @@ def verify(html: str, json_file: str, expression: str | None, workers: str, **op
     import dlcheck.suite
 
     folder = Path(dlcheck.suite.__file__).parent
-    arguments = [str(folder), "-c", str(folder / "pytest.ini"), "--rootdir", str(folder), "--no-header", "-n", workers]
+    arguments = [str(folder), "-c", str(folder / "pytest.ini"), "--rootdir", str(folder), "--no-header"]
+    arguments += ["-n", workers, "--dist", "loadgroup"]
     arguments += [f"--dlcheck-{name}={value}" for name, value in options.items()]
     arguments += [f"--dlcheck-html={html}", f"--dlcheck-json={json_file}", *(["-k", expression] if expression else [])]
     sys.exit(int(pytest.main(arguments)))

@@ -57,6 +57,7 @@ class _Nursery:
 
     def _close(self) -> None:
         self._connection.close()
+        self._process.kill()  # it may be importing; there are no targets any more
         self._process.wait()
 
 

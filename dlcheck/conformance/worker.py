@@ -48,6 +48,8 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
         unknown = [name for name in request["fixed"] if known is not None and name not in (*known, *own)]
         if unknown:
             raise Refused(f"--set {unknown[0]}: the target accepts {', '.join(known or ()) or 'no keywords'}")
+        if component.form in ("optimizer", "schedule"):
+            torch.optim.SGD([torch.zeros(1)])  # the first optimizer imports much, which is no time of the target's
         adapted = targets.adapt(component, loaded, request["fixed"], request["device"], request["seed"])
     except Refused as error:
         return connection.send_bytes(wire.encode({"refused": str(error)}))
@@ -179,7 +181,8 @@ def main() -> None:
     A request comes with its connection and its output file, and is answered with a process number; a process number
     is answered with how that process ended.
     """
-    import torch  # noqa: F401
+    import torch
+    import torch.fx.experimental.symbolic_shapes  # which the first gradient imports
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asked = Connection(int(sys.argv[1]))
@@ -197,6 +200,7 @@ def main() -> None:
                 connection.close()
                 os.close(output)
             asked.send_bytes(wire.encode(answer))
+            import torch._dynamo  # noqa: F401 - which the first optimizer imports: while the target is at work
     except (EOFError, ConnectionResetError):
         for number in running:
             os.killpg(number, signal.SIGKILL)

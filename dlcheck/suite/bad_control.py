@@ -7,4 +7,4 @@ MISTAKE = "sigmoid-sign"
 
 def sigmoid(x: torch.Tensor) -> torch.Tensor:
     """1 / (1 + exp(x)) of a tensor of any shape, in place of 1 / (1 + exp(-x))."""
-    return 1 / (1 + torch.exp(x))
+    return torch.sigmoid(-x)

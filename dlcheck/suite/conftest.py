@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from dlcheck.claim_items import hand_over
+from dlcheck.component import Component, Counterpart, Fault
 from dlcheck.evidence import experiment, seeds
 from dlcheck.outcomes import Record
 from dlcheck.profiles import PROFILES
@@ -14,12 +15,25 @@ from dlcheck.suite.judging import Run
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Whatever a run selects, its controls run too, and first."""
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> Iterator[None]:
+    """Whatever a run selects, its controls run too, and first; what the reference gives in a case is found once.
+
+    For that, one worker has all items of a component.
+    """
+    for item in items:
+        given = item.callspec.params.values()
+        if component := next(filter(None, map(_component, given)), ""):
+            item.add_marker(pytest.mark.xdist_group(component))
     controls = [item for item in items if item.path.stem == "test_controls"]
     yield
     if items:
         items[:] = [*controls, *(item for item in items if item not in controls)]
+
+
+def _component(given: object) -> str:
+    if isinstance(given, (Fault, Counterpart)):
+        return given.component
+    return given.name if isinstance(given, Component) else ""
 
 
 @pytest.fixture(scope="session")
