@@ -182,8 +182,15 @@ def _orthogonal() -> list[Row]:
 
 
 def _truncated() -> list[Row]:
-    far = _case(DENSE, COARSE, mean=-2.0, a=0.0, b=1.0), _case(DENSE, COARSE, mean=3.0, a=-1.0, b=1.0)
-    bounds = _case(DENSE, FINE, a=-0.5, b=1.5), _case(DENSE, COARSE, a=0.25, b=0.75), _case(DENSE, COARSE, a=0.0, b=3.0)
+    far = (
+        _case(DENSE, COARSE, mean=-2.0, std=1.0, a=0.0, b=1.0),
+        _case(DENSE, COARSE, mean=3.0, std=1.0, a=-1.0, b=1.0),
+    )
+    bounds = (
+        _case(DENSE, FINE, std=1.0, a=-0.5, b=1.5),
+        _case(DENSE, COARSE, std=1.0, a=0.25, b=0.75),
+        _case(DENSE, COARSE, std=1.0, a=0.0, b=3.0),
+    )
     settings = _settings(mean=_numbers(-2.0, 2.0), std=_numbers(0.5, 4.0))
     return [
         ("law", "the cut law at the default settings", (_case(DENSE, FINEST),), None),
@@ -192,7 +199,7 @@ def _truncated() -> list[Row]:
         (
             "mean",
             "mean is that before the cut",
-            (_case(DENSE, FINE, mean=1.0), _case(DENSE, COARSE, mean=-0.5, std=0.5)),
+            (_case(DENSE, FINE, mean=1.0, std=1.0), _case(DENSE, COARSE, mean=-0.5, std=0.5)),
             None,
         ),
         ("tails", "both bounds on one side of the mean", far, None),

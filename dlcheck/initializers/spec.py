@@ -34,6 +34,11 @@ MXNET = Source(
     "python/mxnet/initializer.py",
     "https://github.com/apache/mxnet/blob/master/python/mxnet/initializer.py",
 )
+JAX = Source(
+    "JAX: initializers",
+    "jax.nn.initializers",
+    "https://docs.jax.dev/en/latest/jax.nn.initializers.html",
+)
 CAFFE = Source("Caffe: fillers", "filler.hpp", "https://github.com/BVLC/caffe/blob/master/include/caffe/filler.hpp")
 LASAGNE = Source(
     "Lasagne: initializers", "lasagne/init.py", "https://github.com/Lasagne/Lasagne/blob/master/lasagne/init.py"
@@ -54,9 +59,9 @@ NORMAL_SCALE = Convention(
     (
         Option("1", "std = 1", {"std": 1.0}, ("PyTorch",)),
         Option("0.05", "std = 0.05", {"std": 0.05}, ("Keras",)),
-        Option("0.01", "std = 0.01", {"std": 0.01}, ("Lasagne", "MXNet")),
+        Option("0.01", "std = 0.01", {"std": 0.01}, ("Lasagne", "MXNet", "JAX")),
     ),
-    (TORCH, KERAS, LASAGNE, MXNET),
+    (TORCH, KERAS, LASAGNE, MXNET, JAX),
 )
 UNIFORM_SCALE = Convention(
     "default_scale",
@@ -196,7 +201,7 @@ COMPONENTS = (
         "trunc_normal_", "initializer", "Draws from a normal law cut at two bounds.",
         r"w \sim N(\mu, \sigma^2) \mid a \le w \le b", "torch.nn.init.trunc_normal_", (ROBERT, TORCH),
         settings={"mean": 0.0, "std": 1.0, "a": -2.0, "b": 2.0, **RANDOM},
-        conventions=(TRUNCATED_BOUNDS, TRUNCATED_STD),
+        conventions=(TRUNCATED_BOUNDS, TRUNCATED_STD, NORMAL_SCALE),
     ),
     Component(
         "reciprocal_uniform_", "initializer", "Draws uniformly between plus and minus one over the number of inputs.",

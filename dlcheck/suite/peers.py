@@ -51,6 +51,7 @@ _JAX = (
     _peer("log_softmax", "jax.nn:log_softmax", default_axis="last"),
     _peer("constant_", "jax.nn.initializers:constant"),
     _peer("normal_", "jax.nn.initializers:normal", default_scale="0.01"),
+    _peer("trunc_normal_", "jax.nn.initializers:truncated_normal", default_scale="0.01", bounds="deviations"),
     _peer("xavier_uniform_", "jax.nn.initializers:glorot_uniform", fan="average"),
     _peer("kaiming_uniform_", "jax.nn.initializers:he_uniform", fan="fan_in", gain="relu"),
     _peer("orthogonal_", "jax.nn.initializers:orthogonal"),
@@ -96,6 +97,8 @@ _NO_STEP = (
 )
 _CLIPPED = "it limits both distributions to [1e-7, 1]: a log-probability below -16.1 counts as -16.1"
 _UNREDUCED = "losses of no example are returned unreduced, in shape (0,)"
+_FOUR_DRAWS = "on torch it takes the first of four draws that lies within the bounds, so that 4 in a million lie outside"
+_LAWS = tuple(f"initializers.trunc_normal_.{check}" for check in ("law", "std", "mean", "shapes"))
 
 
 def _adam(component: str, name: str, **follows: str) -> Counterpart:
@@ -135,6 +138,13 @@ _KERAS = (
     _peer("kl_div", "keras.losses:KLDivergence", {}, {"losses.kl_div.extremes": _CLIPPED}),
     _peer("normal_", "keras.initializers:RandomNormal", default_scale="0.05"),
     _peer("uniform_", "keras.initializers:RandomUniform", default_scale="0.05"),
+    Counterpart(
+        "trunc_normal_",
+        "keras.initializers:TruncatedNormal",
+        known=dict.fromkeys(_LAWS, _FOUR_DRAWS),
+        varying=_LAWS,
+        follows={"default_scale": "0.05"},
+    ),
     _peer("xavier_uniform_", "keras.initializers:GlorotUniform", fan="average"),
     _peer("kaiming_uniform_", "keras.initializers:HeUniform"),
     _peer("orthogonal_", "keras.initializers:Orthogonal", route="qr"),
