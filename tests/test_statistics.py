@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from dlcheck.evidence import statistics
+from dlcheck.evidence import draws, statistics
 from dlcheck.evidence.numerics import unit_roundoff
 from dlcheck.initializers import reference
 
@@ -216,3 +216,8 @@ def test_same_law():
 def test_same_law_forgives_rounding():
     ones = np.ones((400, 2, 2))
     assert statistics.same_law(ones, ones - unit_roundoff("float64")).passed
+
+
+def test_a_law_adds_up_to_one():
+    with pytest.raises(ValueError, match=r"the probabilities of flip add up to 1.5, expected 1"):
+        draws.judge_drawn({"flip": (np.zeros((100, 2)), {0.0: 1.0, 1.0: 0.5})})

@@ -4,6 +4,7 @@ A value read back is one of a few outcomes, or a number with a distribution func
 (draws, \\*positions) and should be independent of each other. All p-values are exact or bounds, as in ``statistics``.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import combinations
@@ -39,7 +40,7 @@ def judge_drawn(drawn: Drawn, false_alarm: float = FALSE_ALARM) -> tuple[TestRes
     """Test everything drawn against its law and for independence; all must pass.
 
     First what is certain, that every value is one that the law can give; where that fails the rest has no meaning. The
-    others share ``false_alarm`` evenly.
+    others share ``false_alarm`` evenly. Raises ValueError for a law of outcomes whose probabilities do not add up to 1.
     """
     certain = [_possible(name, values, law) for name, (values, law) in drawn.items()]
     if not all(result.passed for result in certain):
@@ -55,6 +56,8 @@ def _possible(name: str, values: Array, law: Law) -> TestResult:
         wrong = ~np.isfinite(values) | (share < -_SLACK) | (share > 1 + _SLACK) | np.isnan(share)
         says = "a number that its law can give"
     else:
+        if not math.isclose(whole := sum(law.values()), 1.0, rel_tol=1e-9):
+            raise ValueError(f"the probabilities of {name} add up to {whole:g}, expected 1")
         possible = [outcome for outcome, probability in law.items() if probability > 0]
         wrong, says = ~np.isin(values, possible), f"one of {', '.join(f'{outcome:g}' for outcome in possible[:8])}"
     return TestResult(name, says, values.size, float(np.sum(wrong)), 0.0 if np.any(wrong) else 1.0, 0.5)

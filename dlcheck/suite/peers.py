@@ -97,7 +97,9 @@ _NO_STEP = (
 )
 _CLIPPED = "it limits both distributions to [1e-7, 1]: a log-probability below -16.1 counts as -16.1"
 _UNREDUCED = "losses of no example are returned unreduced, in shape (0,)"
-_FOUR_DRAWS = "on torch it takes the first of four draws that lies within the bounds, so that 4 in a million lie outside"
+_FOUR_DRAWS = (
+    "on torch it takes the first of four draws that lies within the bounds, so that 4 in a million lie outside"
+)
 _LAWS = tuple(f"initializers.trunc_normal_.{check}" for check in ("law", "std", "mean", "shapes"))
 
 
