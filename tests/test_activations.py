@@ -198,7 +198,8 @@ def along_the_last_axis(x, weight):
 
 MISTAKES = {
     "sigmoid-exp-overflow-nan": lambda x: torch.exp(x) / (1 + torch.exp(x)),
-    "sigmoid-sign": lambda x: 1 / (1 + torch.exp(x)),
+    "sigmoid-sign": lambda x: torch.sigmoid(-x),
+    "sigmoid-sign-overflows": lambda x: 1 / (1 + torch.exp(x)),
     "sigmoid-gradient-overflow-nan": lambda x: 1 / (1 + torch.exp(-x)),
     "sigmoid-hard-sixth": lambda x: F.relu6(x + 3) / 6,
     "tanh-exp-ratio-overflow": lambda x: (torch.exp(2 * x) - 1) / (torch.exp(2 * x) + 1),
