@@ -56,6 +56,9 @@ def assemble(records: Sequence[Record], environment: results.Environment) -> res
     judged_claims = {record["subject"]: record["found"]["claim"] for record in records if record["kind"] == "claim"}
     claims = [_claim(judged_claims[id], _about(ordered, "claim", id)) for id in sorted(judged_claims, key=_known_first)]
     judged = {record["component"] for record in ordered if record["kind"] not in ("claim", "upstream", "benchmark")}
+    names = list(registry.components())
+    of_libraries = [record for record in records if record["kind"] == "upstream"]
+    of_libraries.sort(key=lambda record: (names.index(record["component"]), record["implementation"]))
     components = [
         _component(component, [record for record in ordered if record["component"] == name])
         for name, component in registry.components().items()
@@ -67,7 +70,7 @@ def assemble(records: Sequence[Record], environment: results.Environment) -> res
         summary=summary(claims, components),
         claims=claims,
         components=components,
-        upstream=[_upstream(record) for record in records if record["kind"] == "upstream"],
+        upstream=[_upstream(record) for record in of_libraries],
         benchmarks=_benchmarks(record for record in records if record["kind"] == "benchmark"),
     )
 
