@@ -18,7 +18,9 @@ _GAO = Source("Gao, Pavel 2017, Properties of the softmax function", "", "https:
 _LESHNO = Source("Leshno et al. 1993", "theorem 1", "https://doi.org/10.1016/S0893-6080(05)80131-5")
 _KIDGER = Source("Kidger, Lyons 2020, Deep narrow networks", "", "https://arxiv.org/abs/1905.08539")
 _GULCEHRE = Source("Gulcehre et al. 2016, Noisy activation functions", "section 2", "https://arxiv.org/abs/1603.00391")
-_BOOK = Source("Goodfellow et al. 2016, Deep Learning", "6.2.2.2", "https://www.deeplearningbook.org/contents/mlp.html")
+_DEEP = "Goodfellow et al. 2016, Deep Learning"
+_BOOK = Source(_DEEP, "6.2.2.2", "https://www.deeplearningbook.org/contents/mlp.html")
+_CHAPTER3 = Source(_DEEP, "section 3.10", "https://www.deeplearningbook.org/contents/prob.html")
 _LECUN = Source("LeCun et al. 1998, Efficient BackProp", "4.3", "http://yann.lecun.com/exdb/publis/pdf/lecun-98b.pdf")
 _CLEVERT = Source("Clevert et al. 2016, ELUs", "section 2", "https://arxiv.org/abs/1511.07289")
 _GLOROT = Source("Glorot et al. 2011, Deep sparse rectifiers", "3", "https://proceedings.mlr.press/v15/glorot11a.html")
@@ -65,7 +67,7 @@ def softmax_jacobian(implementation: Any) -> Judgement:
 @claim(
     "chain-rule.sigmoid-jacobian",
     says="The Jacobian of an elementwise sigmoid by its logits is diagonal.",
-    sources=(notes("001, section 2"),),
+    sources=(notes("001, section 2"), Source(_DEEP, "section 6.5.2", _BOOK.url)),
     evidence="proof",
     verdict="holds",
     formula=r"\frac{\partial s_i}{\partial z_j} = \delta_{ij}\, s_i (1 - s_i)",
@@ -84,7 +86,7 @@ def sigmoid_jacobian(implementation: Any) -> Judgement:
 @claim(
     "activation.nonlinearity-needed",
     says="Without activation functions a deep network is one affine map: activations bring the non-linearity.",
-    sources=(notes("004, activation function"),),
+    sources=(notes("004, activation function"), Source(_DEEP, "section 6.1", _BOOK.url)),
     evidence="proof",
     verdict="conditional",
     formula=r"W (V x + b) + c = (W V) x + (W b + c)",
@@ -214,7 +216,7 @@ def saturation_vanishes() -> Judgement:
 @claim(
     "sigmoid.derivative",
     says="The sigmoid's derivative is s(1-s), at most 1/4, so a chain of sigmoids shrinks the gradient.",
-    sources=(notes("001, section 3.1"),),
+    sources=(notes("001, section 3.1"), _CHAPTER3),
     evidence="proof",
     verdict="conditional",
     formula=r"\sigma' = \sigma (1 - \sigma) = \tfrac14 - (\tfrac12 - \sigma)^2 \le \tfrac14",
@@ -260,7 +262,7 @@ def sigmoid_derivative(implementation: Any) -> Judgement:
     "sigmoid.open-unit-interval",
     says="The sigmoid's output lies strictly between 0 and 1, and it is strictly increasing and continuous "
     "(judge it in real numbers and in float32, float16 and bfloat16).",
-    sources=(notes("001, section 3.1"),),
+    sources=(notes("001, section 3.1"), _CHAPTER3),
     evidence="exhaustive",
     verdict="conditional",
     formula=r"0 < \sigma(x) < 1",
@@ -450,6 +452,7 @@ def dies_forever(implementation: Any) -> Judgement:
     layers = st.tuples(st.integers(1, 16), st.integers(1, 8), st.integers(0, 2**32 - 1))
     moved = probes.search(layers, lambda case: probes.moves(implementation, case))
     before, after = probes.layer_below_learns(implementation)
+    dead = {rate: probes.dead_shares(implementation, rate) for rate in (0.5, 2.0, 8.0)}
     how = "search for a dead unit of which a step changes any bit: none, so each later step meets the same unit"
     return Judgement(
         Evidence(
@@ -468,7 +471,13 @@ def dies_forever(implementation: Any) -> Judgement:
         ),
         explanation="Zero gradient reaches its own weights, but the layers below learn through other units and can "
         "revive it; so can momentum, weight decay without bias decay, augmentation or new data.",
-    )
+        figures=(
+            Figure("Dead of 64 hidden units, learning the digits", "step", "share of units negative on every example", {
+                f"learning rate {rate:g}": ([float(step) for step in range(len(shares))], shares)
+                for rate, shares in dead.items()
+            }),
+        ),
+    )  # fmt: skip
 
 
 @claim(

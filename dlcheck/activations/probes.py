@@ -9,9 +9,10 @@ from hypothesis import find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from dlcheck.evidence import numerics, seeds
+from dlcheck.evidence.experiment import bundled
 from dlcheck.judgement import Figure
 
 Array = NDArray[np.float64]
@@ -135,3 +136,21 @@ def layer_below_learns(implementation: Any) -> tuple[float, float]:
     error = implementation.forward(1 - 2 * a) + a
     step = error - 2 * implementation.backward(error, 1 - 2 * a)["x"]
     return float(1 - 2 * a[0]), float(1 - 2 * (a - rate * step)[0])
+
+
+def dead_shares(implementation: Any, rate: float, steps: int = 60, hidden: int = 64) -> list[float]:
+    """The share of hidden units that are negative on all handwritten digits, at every step of descent on the loss."""
+    data, labels, classes = bundled("digits")
+    rng = seeds.generator(37)
+    x, target = data / 16.0, np.eye(classes)[labels]
+    first = rng.normal(scale=np.sqrt(2 / x.shape[1]), size=(x.shape[1], hidden))
+    last = rng.normal(scale=np.sqrt(1 / hidden), size=(hidden, classes))
+    bias, shares = np.zeros(hidden), []
+    for _ in range(steps):
+        z = x @ first + bias
+        shares.append(float(np.all(z < 0, axis=0).mean()))
+        h = implementation.forward(z)
+        error = (softmax(h @ last, axis=1) - target) / len(x)
+        back = implementation.backward(error @ last.T, z)["x"]
+        first, bias, last = first - rate * x.T @ back, bias - rate * back.sum(0), last - rate * h.T @ error
+    return shares

@@ -126,7 +126,7 @@ def label_preserving_shapes(implementation: Any) -> Judgement:
 @claim(
     "augment.flip-involution",
     says="Flipping twice gives the image back.",
-    sources=(NOTES_ALEXNET,),
+    sources=(NOTES_ALEXNET, ALEXNET),
     evidence="proof",
     verdict="holds",
     formula=r"W - 1 - (W - 1 - j) = j",

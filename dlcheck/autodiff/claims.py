@@ -24,6 +24,11 @@ _NOTES = notes("001, section 2")
 _GRIEWANK = Source(
     "Griewank, Walther: Evaluating derivatives (2008)", "section 3.2", "https://doi.org/10.1137/1.9780898717761"
 )
+_OLAH = Source(
+    "Olah 2015, Calculus on computational graphs: backpropagation",
+    "computational graphs; derivatives on computational graphs",
+    "https://colah.github.io/posts/2015-08-Backprop/",
+)
 _BOLTE = Source(
     "Bolte, Pauwels: A mathematical model for automatic differentiation in machine learning (2020)",
     "section 1",
@@ -183,7 +188,7 @@ def _whole_number_jacobians(implementation: Any) -> bool:
     "chain-rule.jacobian-product",
     says="The derivative of a vector by a vector is a Jacobian matrix, and the Jacobian of a composition is the "
     "product of the Jacobians, in order.",
-    sources=(_NOTES,),
+    sources=(_NOTES, _GRIEWANK),
     evidence="proof",
     verdict="holds",
     formula=r"J_{g \circ f}(x) = J_g(f(x)) \, J_f(x)",
@@ -204,7 +209,7 @@ def jacobian_product(implementation: Any) -> Judgement:
 @claim(
     "chain-rule.example-sum-product",
     says="For e = (a+b)(b+1), with c = a+b and d = b+1, de/db = 1*(b+1) + 1*(a+b).",
-    sources=(_NOTES,),
+    sources=(_NOTES, _OLAH),
     evidence="proof",
     verdict="holds",
     formula=r"\frac{\partial e}{\partial b} = \frac{\partial e}{\partial c} \frac{\partial c}{\partial b} + "
@@ -227,7 +232,7 @@ def example_sum_product(implementation: Any) -> Judgement:
     "chain-rule.example-shared-variable",
     says="For y = x*exp(x^2), treating the three occurrences of x as separate variables and adding their partial "
     "derivatives gives dy/dx = exp(x^2) + 2*x*x*exp(x^2).",
-    sources=(_NOTES,),
+    sources=(_NOTES, _OLAH),
     evidence="proof",
     verdict="holds",
     formula=r"\frac{dy}{dx} = e^{x_2 x_3} + x_1 x_3 e^{x_2 x_3} + x_1 x_2 e^{x_2 x_3} "

@@ -21,6 +21,10 @@ GLOROT = Source(
     "https://proceedings.mlr.press/v9/glorot10a.html",
 )
 HE = Source("He et al.: Delving deep into rectifiers", "ICCV 2015, section 2.2", "https://arxiv.org/abs/1502.01852")
+GOODFELLOW = Source(
+    "Goodfellow, Bengio, Courville: Deep learning", "2016, section 8.4", "https://www.deeplearningbook.org"
+)
+GOODMAN = Source("Goodman: On the exact variance of products", "JASA 55, 1960", "https://doi.org/10.2307/2281592")
 POOLE = Source(
     "Poole et al.: Exponential expressivity in deep neural networks through transient chaos",
     "NeurIPS 2016, section 2",
@@ -85,7 +89,7 @@ def _descend(w: Array, v: Array, x: Array, target: Array, steps: int, rate: floa
     "init.constant-symmetry",
     says="Constant initialisation gives every unit of a layer the same output and the same update for ever: the "
     "symmetry is never broken.",
-    sources=(NOTES,),
+    sources=(NOTES, GOODFELLOW),
     evidence="proof",
     verdict="conditional",
     formula=r"w_j = w_k,\ v_j = v_k \implies \frac{\partial L}{\partial w_j} = \frac{\partial L}{\partial w_k}",
@@ -125,7 +129,7 @@ def constant_symmetry(implementation: Any) -> Judgement:
 @claim(
     "init.product-variance",
     says="For independent W, X and b, Var(WX+b) = E[X]^2 Var(W) + E[W]^2 Var(X) + Var(W) Var(X) + Var(b).",
-    sources=(NOTES,),
+    sources=(NOTES, GOODMAN),
     evidence="proof",
     verdict="holds",
     formula=r"\operatorname{Var}(WX+b) = E[X]^2 \operatorname{Var}W + E[W]^2 \operatorname{Var}X"
@@ -145,7 +149,7 @@ def product_variance() -> Judgement:
 @claim(
     "init.zero-mean-product",
     says="With zero means and a constant bias this is Var(W) Var(X).",
-    sources=(NOTES,),
+    sources=(NOTES, GOODMAN),
     evidence="proof",
     verdict="holds",
     formula=r"E[W] = E[X] = 0,\ \operatorname{Var}b = 0 \implies"
@@ -231,7 +235,7 @@ def small_normal_collapses(implementation: Any) -> Judgement:
 @claim(
     "init.uniform-variance",
     says="Weights uniform on (-1/n, 1/n) have variance 1/(3 n^2).",
-    sources=(NAIVE,),
+    sources=(NAIVE, GLOROT),
     evidence="proof",
     verdict="holds",
     formula=r"\operatorname{Var}W = \frac{n}{2}\int_{-1/n}^{1/n} w^2\,dw = \frac{1}{3n^2}",
@@ -262,7 +266,7 @@ def _uniform_judgement(lemmas: tuple[symbolic.Proof, ...], samples: Array, bound
 @claim(
     "init.uniform-output-variance",
     says="With those weights, biases from the same law, and inputs of mean 0 and variance 1, Var(h) = 1/(3n) + 1/3.",
-    sources=(NAIVE,),
+    sources=(NAIVE, GLOROT),
     evidence="proof",
     verdict="refuted",
     formula=r"\operatorname{Var}(h) = n\left(\frac{1}{3n^2} + \frac{1}{3n^2}\right) = \frac{2}{3n}",
@@ -291,7 +295,7 @@ def uniform_output_variance() -> Judgement:
 @claim(
     "init.uniform-limit",
     says="As n grows that output standard deviation tends to 1/sqrt(3).",
-    sources=(NAIVE,),
+    sources=(NAIVE, GLOROT),
     evidence="proof",
     verdict="refuted",
     formula=r"\sqrt{\tfrac{2}{3n}} \to 0 \quad\text{and not}\quad \tfrac{1}{\sqrt 3}",
@@ -329,7 +333,7 @@ def _deviation_figure() -> Figure:
 @claim(
     "init.uniform-shrink-number",
     says="1/sqrt(3) is about 0.5733, the factor by which each layer's deviation shrinks.",
-    sources=(NAIVE,),
+    sources=(NAIVE, GLOROT),
     evidence="proof",
     verdict="refuted",
     formula=r"0.5773 < \frac{1}{\sqrt 3} < 0.5774",
@@ -350,6 +354,8 @@ def uniform_shrink_number() -> Judgement:
         correction="1/sqrt(3) is about 0.5774; and it is a layer's factor for weights from U(-1/sqrt(n), "
         "1/sqrt(n)), not "
         "for those from U(-1/n, 1/n)",
+        explanation="The square root of 3 is 1.7320508; 0.5733 is a slip of the pen that the notes carry on, and "
+        "the factor belongs to another range of weights than the one they draw from.",
     )
 
 
@@ -358,7 +364,7 @@ def uniform_shrink_number() -> Judgement:
     says="The notes' sample program, with weights uniform on (-sqrt(1/n), sqrt(1/n)) and no bias, shrinks the "
     "deviation by "
     "1/sqrt(3) per linear layer, to nothing after enough layers.",
-    sources=(NAIVE,),
+    sources=(NAIVE, GLOROT),
     evidence="statistical",
     verdict="conditional",
     formula=r"E\left[|W h|^2 \mid h\right] = \frac{1}{3}|h|^2",

@@ -17,6 +17,7 @@ _BOOK = Source(
 )
 _LECUN = Source("LeCun et al. 1998, Gradient-based learning", "section II.A", "https://doi.org/10.1109/5.726791")
 _DUMOULIN = Source("Dumoulin, Visin 2016, Convolution arithmetic", "chapter 2", "https://arxiv.org/abs/1603.07285")
+_LUO = Source("Luo et al. 2016, Effective receptive field", "section 2", "https://arxiv.org/abs/1701.04128")
 _VGG = Source("Simonyan, Zisserman 2015, Very deep networks", "sections 2.1, 2.3", "https://arxiv.org/abs/1409.1556")
 _NIN = Source("Lin, Chen, Yan 2014, Network in network", "section 3.1", "https://arxiv.org/abs/1312.4400")
 _GOOGLENET = Source("Szegedy et al. 2015, Going deeper", "section 4, table 1", "https://arxiv.org/abs/1409.4842")
@@ -53,7 +54,7 @@ def _leaves_its_field(implementation: Any, **example: Any) -> float:
     "conv.sparse-connectivity",
     says="Unlike a dense layer, each convolution unit is connected to only a part of the layer before: its derivative "
     "by every input outside its receptive field is zero.",
-    sources=(notes("001, section 1.3; 003, introduction"), _BOOK, _LECUN),
+    sources=(notes("001, section 1.3; 003, introduction"), _BOOK, _LECUN, _LUO),
     evidence="property",
     verdict="conditional",
     formula=r"\frac{\partial y^o_{pq}}{\partial x^c_{hw}} = w^o_{cij} \text{ where } h = s p + d i,\ w = s q + d j,"
@@ -64,6 +65,7 @@ def sparse_connectivity(implementation: Any) -> Judgement:
     """Take every unit's derivative by every input and compare where it is zero with the definition."""
     search = probes.searched(partial(_leaves_its_field, implementation), probes.ANY)
     kernel = _image([1.0, 2.0], [3.0, 4.0])
+    looks = {depth: _looked_at(implementation, depth) for depth in (2, 5, 10)}
     covered = _by_every_input(implementation, Layer(np.ones((1, 1, 2, 2)), kernel)).reshape(2, 2)
     return Judgement(
         search,
@@ -79,8 +81,25 @@ def sparse_connectivity(implementation: Any) -> Judgement:
         ),
         explanation="Zero outside the receptive field holds always, and exactly, bit for bit. Within the field a "
         "dilated kernel leaves gaps, and all channels of the group are connected. Networks do end in such layers: a "
-        "kernel as large as the map, as in LeNet-5's C5, is a dense layer.",
-    )
+        "kernel as large as the map, as in LeNet-5's C5, is a dense layer. Behind several layers nearly "
+        "all that counts of the field lies in its middle (Luo et al. 2016): with equal weights a bell of width "
+        "sqrt(2 L / 3) in a field of 2 L + 1.",
+        figures=(
+            Figure("What a unit looks at behind L convolutions of 3x3", "pixels from the unit", "gradient",
+                   {f"L = {depth}": look for depth, look in looks.items()}),
+        ),
+    )  # fmt: skip
+
+
+def _looked_at(implementation: Any, depth: int) -> tuple[list[float], list[float]]:
+    """The gradient of one unit by a row of pixels through its middle, behind some layers of equal weights."""
+    places = np.arange(-12, 13)
+    gradient = np.zeros((1, 1, 25, 25))
+    gradient[0, 0, 12, 12] = 1.0
+    for _ in range(depth):
+        gradient = implementation.backward(gradient, gradient, np.ones((1, 1, 3, 3)), padding=1)["x"]
+    row = gradient[0, 0, 12]
+    return places.astype(float).tolist(), (row / row.max()).tolist()
 
 
 def _moved_output(implementation: Any, shift: tuple[int, int], **example: Any) -> float:

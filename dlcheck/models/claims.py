@@ -127,6 +127,8 @@ def vgg_depth_family() -> Judgement:
         ),
         figures=(Figure("What one number of VGG sees", "weight layer", "pixels",
                         {name: _fields(network) for name, network in family.items()}),),
+        explanation="Table 1 of the paper has six networks. A with LRN and C, whose three further layers are 1 x 1, "
+        "were trained to be compared with; those that came into use are A, B, D and E.",
     )  # fmt: skip
 
 
@@ -332,6 +334,8 @@ def resnet_zero_residual_is_identity() -> Judgement:
             actual=after,
             confirmed=after != -1.0,
         ),
+        explanation="The first paper puts ReLU behind the sum, which cuts off what is negative. Behind another ReLU "
+        "nothing is, and with the pre-activated unit of the second paper nothing follows.",
     )
 
 
@@ -360,6 +364,9 @@ def resnet_forward_sum() -> Judgement:
         ),
         correction="The sum holds where f is the identity too, as in units that are activated before their "
         "convolutions; with f = ReLU only along inputs for which no y_l is negative.",
+        explanation="The notes take the recursion of the second paper, which assumes an identity for f, and write "
+        "ReLU for f, as the first paper has it. ReLU is the identity only where the sum is not "
+        "negative.",
     )
 
 
@@ -388,6 +395,8 @@ def resnet_backward_one_plus() -> Judgement:
             actual=slope,
             confirmed=slope != 1.0,
         ),
+        explanation="It is the derivative of the sum, and the sum needs identities along the way: a ReLU that is "
+        "closed blocks the 1 with everything else.",
     )
 
 
@@ -418,6 +427,9 @@ def resnet_gradient_never_vanishes() -> Judgement:
         correction="Every unit multiplies the gradient by 1 + J: while |J_l| <= e < 1 it stays within (1 - e)^L and "
         "(1 + e)^L of what came in, which for many layers may be next to nothing, or very large. For vectors it is "
         "enough that J has the eigenvalue -1 in the direction of the gradient.",
+        explanation="The 1 is added in each unit, but units are multiplied: a factor of 1/2 in each is far from 0 "
+        "and makes 2^-50 of fifty. What protects the gradient is that branches are small, not that a 1 "
+        "is there.",
     )  # fmt: skip
 
 

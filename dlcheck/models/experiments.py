@@ -193,6 +193,9 @@ def vgg_deeper_is_better() -> Judgement:
         ),
         correction="Plain networks gain accuracy with depth up to a point and lose it beyond. The family's own table 3 "
         "shows the turn: at scale 256 its 19 layers err more often than its 16 (27.3 % against 27.0 %).",
+        explanation="More layers can represent more, but gradient descent reaches less of it: the plain stack of 42 "
+        "layers here hardly learns at all. The paper's networks beyond 11 layers were started from the weights of "
+        "shallower ones.",
     )  # fmt: skip
 
 
@@ -227,6 +230,9 @@ def resnet_degradation() -> Judgement:
         ),
         figures=(_curves("Training of plain and residual stacks", {"plain 4": (DEEPER, 0.0), "plain 42": (DEEP, 0.0),
                                                                   "residual 42": (DEEP, BRANCH)}),),
+        explanation="A deeper network could copy the shallower one and be the identity beyond. Plain layers find "
+        "that hard to learn; a residual branch has it at zero. Where training masters the plain depth "
+        "there is nothing to mend.",
     )  # fmt: skip
 
 
@@ -366,6 +372,9 @@ def resnet_solves_vanishing() -> Judgement:
         ),
         figures=(_by_depth("Gradients with shortcuts and without", {"plain": plain, f"shortcut, branch x {BRANCH}":
                                                                     residual, "shortcut, whole branch": full}),),
+        explanation="With small branches every factor 1 + J is near 1 and so is their product. A shortcut alone "
+        "does not make it so: branches as large as the signal let the gradient grow from unit to "
+        "unit.",
     )  # fmt: skip
 
 
@@ -398,6 +407,8 @@ def resnet_shortcut_prevents_overfitting() -> Judgement:
         ),
         correction="A shortcut makes deep networks easier to train; it regularises nothing. What a residual network "
         "overfits less it owes to other means: augmentation, weight decay, batch normalisation.",
+        explanation="Shuffled labels can only be learned by heart. A network with shortcuts does so as readily as "
+        "one without, and so nothing in them keeps it from fitting noise.",
     )  # fmt: skip
 
 
@@ -443,4 +454,7 @@ def resnet_bn_solves_exploding() -> Judgement:
         figures=(_by_depth("Gradients with batch normalisation and without", {
             "plain, variance 1/n": small, "plain, variance 4/n": large, "plain, normalised": normal,
             "residual, normalised": joined}),),
+        explanation="In the forward pass each normalisation sets the size anew. In the backward pass it divides by "
+        "the deviation it found, and ReLU loses some of the variance that this counts on: each layer "
+        "makes the gradient a little larger (Yang et al. 2019).",
     )  # fmt: skip

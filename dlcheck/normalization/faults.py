@@ -125,7 +125,7 @@ _FORMULA = (
     _fault("forward-uses-unbiased-var", "the batch is normalised by the unbiased variance",
            "Outputs in training are off by 1/(2m); a batch of one value per channel gives NaN.",
            "normalise by sum((x - mean)^2) / m; m / (m - 1) belongs to the running variance",
-           layer(Formula(correction=_unbiased), Formula()), "github.com/pytorch/pytorch/issues/60528",
+           layer(Formula(correction=_unbiased)), "github.com/pytorch/pytorch/issues/60528",
            "github.com/pytorch/pytorch/issues/3122"),
     _fault("eps-outside-root", "eps is added to the standard deviation",
            "Channels of small variance are scaled wrongly.",
@@ -151,6 +151,8 @@ _FORMULA = (
            layer(Formula(bias=lambda w, b: np.zeros_like(b)))),
     _fault("weight-one-more", "the scale is 1 + weight", _OTHER_FUNCTION, "y = weight hat + bias",
            layer(Formula(weight=lambda w, b: 1 + w))),
+    _fault("weight-magnitude", "the scale is the magnitude of weight", _OTHER_FUNCTION, "y = weight hat + bias",
+           layer(Formula(weight=lambda w, b: np.abs(w)))),
     _fault("weight-bias-swapped", "scale and shift are exchanged", _OTHER_FUNCTION, "y = weight hat + bias",
            layer(Formula(weight=lambda w, b: b, bias=lambda w, b: w))),
     _fault("bias-scaled", "the shift is added before the scale", _OTHER_FUNCTION, "y = weight hat + bias",
@@ -166,6 +168,12 @@ _MODES = (
     _fault("training-uses-running", "training normalises by the running statistics",
            "The first steps are not normalised at all, and the gradient is that of a fixed scale.",
            "use the batch's mean and variance in training", layer(batch_in_training=False)),
+    _fault("evaluation-always", "training is evaluation: nothing is normalised by the batch, nothing moves",
+           "The layer is a fixed scale and shift.", "obey the mode",
+           layer(batch_in_training=False, moves=lambda training: False)),
+    _fault("training-always", "evaluation is training: it normalises by the batch and moves the statistics",
+           "What a sample gives depends on the others beside it, and test data enter the model.", "obey the mode",
+           layer(batch_in_evaluation=True, moves=lambda training: True)),
     _fault("evaluation-by-variance", "evaluation divides by the running variance, not its root", _STATISTICS,
            "divide by sqrt(running_var + eps)", layer(Formula(), _BY_VARIANCE)),
     _fault("evaluation-without-eps", "evaluation leaves eps out", "Outputs of quiet channels jump when training ends.",
@@ -269,6 +277,16 @@ def _running_backward(grad_output: Array, x: Array, *given: Any, statistics: Any
     )
 
 
+def _undivided(
+    grad_output: Array, x: Array, *given: Any, statistics: Any = None, training: bool = True, eps: float = 1e-5
+) -> Gradients:
+    found = reference.batch_norm_backward(
+        grad_output, x, *given, statistics=statistics, training=training, eps=eps
+    )  # fmt: skip
+    _, variance = Formula().moments(x, statistics, training or statistics is None)
+    return {**found, "x": found["x"] * (variance + eps) ** 0.5}
+
+
 _GRADIENTS = (
     _fault("backward-statistics-detached", "mean and variance are held constant in backward", _NO_LEARNING,
            "take off mean(g) and hat mean(g hat), where g is the upstream gradient",
@@ -296,19 +314,19 @@ _GRADIENTS = (
            gradient(lambda g, hat, scale, x, mean: scale * (g - over(g) + hat * over(g * hat)))),
     _fault("backward-scale-left-out", "backward does not divide by the standard deviation", _NO_LEARNING,
            "multiply by weight / sqrt(var + eps)",
-           gradient(lambda g, hat, scale, x, mean: right(g, hat, scale, x, mean) / scale, modes=(True, False))),
+           {"batch_norm_backward": _undivided}),
     _fault("backward-weight-left-out", "the gradient of x leaves the weight out", _NO_LEARNING,
            "multiply by weight / sqrt(var + eps)",
            {"batch_norm_backward": lambda grad_output, x, weight=None, bias=None, statistics=None, **settings: {
                **reference.batch_norm_backward(grad_output, x, weight, bias, statistics, **settings),
                "x": reference.batch_norm_backward(grad_output, x, None, None, statistics, **settings)["x"]}}),
     _fault("backward-weight-by-raw", "the weight's gradient takes x, not the normalised x", _PARAMETERS,
-           "grad_weight = sum(g hat)", gradient(right, bar=_by_raw)),
+           "grad_weight = sum(g hat)", gradient(right, modes=(), bar=_by_raw)),
     _fault("backward-parameters-averaged", "gradients of weight and bias are means, not sums", _PARAMETERS,
-           "grad_weight = sum(g hat), grad_bias = sum(g)", gradient(right, bar=_averaged_bars)),
+           "grad_weight = sum(g hat), grad_bias = sum(g)", gradient(right, modes=(), bar=_averaged_bars)),
     _fault("backward-parameters-swapped", "gradients of weight and bias are exchanged", _PARAMETERS,
            "grad_weight = sum(g hat), grad_bias = sum(g)",
-           gradient(right, bar=lambda found, grad, x: {
+           gradient(right, modes=(), bar=lambda found, grad, x: {
                "weight": found["bias"], "bias": found["weight"]} if "bias" in found else {})),
     _fault("backward-upstream-ignored", "the upstream gradient is left out",
            "Layers above have no say in what the layers below learn.", "multiply by grad_output (the chain rule)",
@@ -321,6 +339,9 @@ _GRADIENTS = (
            "in evaluation grad_x = weight g / sqrt(running_var + eps)",
            {"batch_norm_backward": lambda grad_output, x, *given, training=True, **settings:
                reference.batch_norm_backward(grad_output, x, *given, training=True, **settings)}),
+    _fault("backward-means-in-evaluation", "backward takes means off in evaluation too",
+           "Fine-tuning with frozen statistics follows a wrong gradient.",
+           "in evaluation grad_x = weight g / sqrt(running_var + eps)", gradient(right, modes=(False,))),
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from dlcheck.component import Source, notes
 from dlcheck.evidence import seeds
-from dlcheck.judgement import Counterexample, Evidence, Judgement, claim
+from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
 from dlcheck.normalization import probes
 
 _LRN = notes("002, AlexNet")
@@ -82,6 +82,8 @@ def enhances_large(implementation: Any) -> Judgement:
                     grown += relative > before
     lone = implementation.forward(np.array([1.0, 2.0]).reshape(1, 2, 1), **_STRONG).ravel()
     ratio = float(lone[1] / lone[0])
+    sizes, neighbours = np.linspace(0, 6, 61), (0.0, 1.0, 3.0)
+    curves = {f"neighbours at {near:g}": _responses(implementation, sizes, near) for near in neighbours}
     return Judgement(
         Evidence(
             "property",
@@ -102,4 +104,12 @@ def enhances_large(implementation: Any) -> Judgement:
         explanation=f"In {grown} of {pairs} random pairs the larger response grew relative to the smaller one, in the "
         "others it shrank: a large response brings the energy of its own window along. What does hold is the "
         "inhibition: any response, large or small, is made smaller by every neighbour that responds.",
+        figures=(Figure("Response of a map among four neighbours", "before", "after", curves),),
     )
+
+
+def _responses(implementation: Any, sizes: np.ndarray, near: float) -> tuple[list[float], list[float]]:
+    """What becomes of the middle one of five maps, at one pixel for each size."""
+    x = np.full((1, 5, len(sizes)), near)
+    x[0, 2] = sizes
+    return sizes.tolist(), implementation.forward(x, **_STRONG)[0, 2].tolist()

@@ -150,8 +150,8 @@ def gradient(
 ) -> Replaces:
     """The right layer with a mistaken gradient of x, ``through(g, hat, scale, x, mean)``, g being the upstream one.
 
-    ``bar`` changes the gradients of the parameters, ``bar(found, grad, x)``; ``modes`` are those
-    mistaken, True for training.
+    ``modes`` are those mistaken: True where it normalises by the batch; ``bar`` changes the gradients of the
+    parameters in either, ``bar(found, grad, x)``.
     """
 
     def batch_norm_backward(
@@ -159,13 +159,12 @@ def gradient(
         training: bool = True, eps: float = 1e-5,
     ) -> Gradients:  # fmt: skip
         found = reference.batch_norm_backward(grad_output, x, weight, bias, statistics, training=training, eps=eps)
-        if training not in modes:
-            return found
         by_batch = training or statistics is None
-        mean, variance = Formula().moments(x, statistics, by_batch)
-        w, _ = Formula().parameters(x, weight, bias)
-        scale = (variance + eps) ** -0.5
-        found["x"] = through(w * grad_output, (x - mean) * scale, scale, x, mean)
+        if by_batch in modes:
+            mean, variance = Formula().moments(x, statistics, by_batch)
+            w, _ = Formula().parameters(x, weight, bias)
+            scale = (variance + eps) ** -0.5
+            found["x"] = through(w * grad_output, (x - mean) * scale, scale, x, mean)
         return {**found, **(bar(found, grad_output, x) if bar else {})}
 
     return {"batch_norm_backward": batch_norm_backward}

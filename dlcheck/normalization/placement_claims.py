@@ -17,7 +17,9 @@ PAIR = np.array([[0.0], [2.0]])
 
 _BN = notes("001, section 4")
 _BN3 = notes("003, batch normalisation")
-_IOFFE = Source("Ioffe, Szegedy 2015, Batch normalization", "algorithms 1, 2", "https://arxiv.org/abs/1502.03167")
+_IOFFE = Source(
+    "Ioffe, Szegedy 2015, Batch normalization", "section 3, algorithms 1, 2", "https://arxiv.org/abs/1502.03167"
+)
 _COOIJMANS = Source(
     "Cooijmans et al. 2017, Recurrent batch normalization", "section 3", "https://arxiv.org/abs/1603.09025"
 )
@@ -175,7 +177,7 @@ def sigmoid_linear_region(implementation: Any) -> Judgement:
     "bn.relu-gamma-little-beta-much",
     says="Before a ReLU, gamma does not change which units are zero while beta does: without beta half of the "
     "outputs would be forced to zero.",
-    sources=(_BN,),
+    sources=(_BN, _IOFFE),
     evidence="proof",
     verdict="conditional",
     formula=r"\gamma \hat x + \beta > 0 \iff \hat x > -\beta / \gamma \quad (\gamma > 0)",
@@ -226,7 +228,7 @@ def _line_explains(function: Any) -> float:
 @claim(
     "bn.narrow-range-near-linear",
     says="Normalised values near 0 make the next function close to linear, which is why scale and shift are needed.",
-    sources=(_BN3,),
+    sources=(_BN3, _IOFFE),
     evidence="property",
     verdict="conditional",
     formula=r"|f(x) - f(0) - f'(0) x| \le \frac{x^2}{2} \max |f''|",
