@@ -103,7 +103,8 @@ def test_forward_and_backward(benchmark, name, code, device):
     return benchmark(run)
 
 
-def test_the_matrix_product_of_the_convolution(benchmark):
+@pytest.mark.parametrize("code", ["matrix product"])
+def test_the_matrix_product_of_the_convolution(benchmark, code):
     """What the convolution cannot be faster than: one product of the filters with all windows, laid out before."""
     benchmark.group = "conv2d forward, cpu"
     (examples, channels, rows, columns), (filters, _, height, width) = SHAPES["conv2d"]["cpu"]
