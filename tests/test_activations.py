@@ -207,12 +207,16 @@ MISTAKES = {
     "relu-clipped-at-six": F.relu6,
     "relu-gradient-one-everywhere": StraightThrough.apply,
     "relu-leaky": F.leaky_relu,
+    "relu-in-place": lambda x: F.relu(x, inplace=not x.requires_grad),
     "relu-absolute-value": torch.abs,
     "leaky-relu-maximum": lambda x, negative_slope=0.01: torch.maximum(x, negative_slope * x),
     "leaky-relu-slope-ignored": lambda x, negative_slope=0.01: F.leaky_relu(x),
     "prelu-backward-from-output": lambda x, weight: BySignOfOutput.apply(x, weight),
     "prelu-weight-along-last-axis": along_the_last_axis,
     "maxout-over-units": lambda x, weight, bias: pieces(x, weight, bias).max(2).values,
+    "maxout-regrouped": lambda x, weight, bias: (
+        pieces(x, weight, bias).reshape(len(x), bias.shape[1], bias.shape[0]).amax(2)
+    ),
     "maxout-minimum": lambda x, weight, bias: pieces(x, weight, bias).min(1).values,
     "maxout-mean": lambda x, weight, bias: pieces(x, weight, bias).mean(1),
     "maxout-from-zero": lambda x, weight, bias: pieces(x, weight, bias).max(1).values.clamp(min=0),
@@ -221,6 +225,7 @@ MISTAKES = {
     "softmax-max-clamped-at-zero": softmax_from_zero,
     "softmax-last-axis-always": lambda x, dim=None: torch.softmax(x, -1),
     "softmax-twice": lambda x, dim=1: torch.softmax(torch.softmax(x, dim), dim),
+    "log-softmax-epsilon-1e-8": lambda x, dim=1: torch.log(torch.softmax(x, dim) + 1e-8),
     "log-softmax-log-of-softmax": lambda x, dim=1: torch.log(torch.softmax(x, dim)),
     "log-softmax-without-log": lambda x, dim=1: torch.softmax(x, dim),
 }

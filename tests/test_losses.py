@@ -322,6 +322,12 @@ def softmax_before_cross_entropy(input, target):
     return F.cross_entropy(F.softmax(input, 1), target)
 
 
+def swapped_margins(scores, target, margin=1.0):
+    """Violations of the wrong sign, added up over the classes."""
+    violations = F.relu(margin + scores.gather(1, target[:, None]) - scores)
+    return violations.scatter(1, target[:, None], 0.0).sum(1).mean()
+
+
 def probabilities(input, target):
     """The formula as it stands in books."""
     p = torch.sigmoid(input)
@@ -335,8 +341,19 @@ def probabilities(input, target):
         ("binary_cross_entropy_with_logits", probabilities, "bce-probabilities-log-zero-times-zero"),
         ("mse_loss", lambda input, target: ((input - target) ** 2).sum(), "mse-loss-mean-is-sum"),
         ("kl_div", lambda input, target: (target * (target.log() - input)).mean(), "kl-zero-target-nan"),
+        ("kl_div", lambda input, target: F.kl_div(input.log(), target), "kl-takes-probabilities"),
+        ("mse_loss", lambda input, target: F.mse_loss(input, target).sqrt(), "mse-root"),
+        ("binary_cross_entropy_with_logits", lambda input, target: F.binary_cross_entropy(input.sigmoid(), target),
+         "bce-of-sigmoid"),
+        ("binary_cross_entropy_with_logits", lambda input, target: (
+            -(target * (input.sigmoid() + 1e-7).log() + (1 - target) * (1 - input.sigmoid() + 1e-7).log()).mean()),
+         "bce-probability-epsilon-1e-7"),
+        ("cross_entropy", lambda input, target, weight=None, ignore_index=-100: (
+            F.cross_entropy(input, target, weight, ignore_index=ignore_index, reduction="sum") / len(input)),
+         "ce-mean-over-length"),
+        ("hinge_loss", swapped_margins, "hinge-scores-swapped"),
     ],
-)
+)  # fmt: skip
 def test_mistakes_are_named(component, code, flag):
     found = report(component, code)
     assert not found.conforms

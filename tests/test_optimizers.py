@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from dlcheck import registry
 from dlcheck.component import Case
+from dlcheck.conformance.check import judge
 from dlcheck.conformance.comparison import Trial
 from dlcheck.conformance.oracle import Reference
 from dlcheck.conformance.targets import adapt
@@ -257,3 +258,83 @@ def test_faults_have_ids_of_their_own_and_short_sentences():
     assert len({fault.id for fault in faults.FAULTS}) == len(faults.FAULTS)
     assert all(len(fault.says) <= 60 for fault in faults.FAULTS)
     assert all(url.startswith("https://github.com/") for fault in faults.FAULTS for url in fault.happened)
+
+
+# --- strangers -------------------------------------------------------------------------------------------------------
+
+
+class Stranger(torch.optim.Optimizer):
+    """Adam as one writes it, in pieces that a mistake exchanges."""
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    state = self.state[self.key(p)]
+                    if not state:
+                        state.update(t=0, m=torch.zeros_like(p), v=torch.zeros_like(p))
+                    state["t"] += 1
+                    self.move(p, p.grad + group["weight_decay"] * p, state, group)
+
+    def key(self, p):
+        return p
+
+    def move(self, p, g, state, group):
+        b1, b2 = group["betas"]
+        state["m"].mul_(b1).add_(g, alpha=1 - b1)
+        state["v"].mul_(b2).addcmul_(g, g, value=1 - b2)
+        self.add(p, state["m"], state["v"], state["t"], group)
+
+    def add(self, p, m, v, t, group):
+        b1, b2 = group["betas"]
+        p.addcdiv_(m / (1 - b1**t), (v / (1 - b2**t)).sqrt() + group["eps"], value=-group["lr"])
+
+
+class ByShape(Stranger):
+    """Parameters of one shape share their state."""
+
+    def key(self, p):
+        return tuple(p.shape)
+
+
+class Uphill(Stranger):
+    def add(self, p, m, v, t, group):
+        super().add(p, m, v, t, {**group, "lr": -group["lr"]})
+
+
+class OwnRate(Stranger):
+    """The rate of the constructor, whatever the groups say."""
+
+    def add(self, p, m, v, t, group):
+        super().add(p, m, v, t, {**group, "lr": self.defaults["lr"]})
+
+
+class Twice(Stranger):
+    """Weight decay in the gradient, and beside the step."""
+
+    def add(self, p, m, v, t, group):
+        decay = group["lr"] * group["weight_decay"] * p
+        super().add(p, m, v, t, group)
+        p.sub_(decay)
+
+
+def judged(code, name):
+    component = registry.components()[name]
+    return judge(component, adapt(component, code), examples=0)
+
+
+def test_strangers_conform_or_are_named():
+    assert judged(Stranger, "adam").conforms
+    named = {Uphill: "uphill", OwnRate: "lr-of-constructor", Twice: "decay-both-ways"}
+    assert {code: judged(code, "adam").findings[0].flag for code in named} == {
+        code: f"opt-adam-{slug}" for code, slug in named.items()
+    }
+
+
+def test_parameters_of_one_shape_are_told_apart():
+    report = judged(ByShape, "adam")
+    assert report.findings[0].check == "optimizers.adam.several_parameters"

@@ -234,6 +234,11 @@ def euclidean(x, norm_type, kernel_size, stride=None):
     return torch.where(zero, 0, torch.where(zero, 1, total) ** (1 / norm_type))
 
 
+def far_below_zero(x, kernel_size, stride=None, padding=0):
+    rows, columns = (padding, padding) if isinstance(padding, int) else padding
+    return F.max_pool2d(F.pad(x, (columns, columns, rows, rows), value=-1e9), kernel_size, stride)
+
+
 class Pool:
     """2 x 2 max pooling of NumPy images by reshaping, as courses teach it."""
 
@@ -253,6 +258,7 @@ def test_strangers_conform_or_are_named():
     assert found.conforms
     assert found.conventions["ties"] == "split"
     assert report("max_pool2d", unfolded).findings[0].flag == "max-pool-pads-with-zeros"
+    assert report("max_pool2d", far_below_zero).findings[0].flag == "max-pool-pads-with-1e9-below-zero"
     found = report("lp_pool2d", euclidean)
     assert found.conforms
     assert found.conventions["power"] == "magnitude"

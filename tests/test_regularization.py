@@ -346,6 +346,10 @@ def test_a_generator_is_gone_through_once():
             "dropout", lambda input, p=0.5, training=True: F.dropout(input, p, training) * (1 - p if training else 1),
             "dropout-not-scaled",
         ),
+        (
+            "dropout", lambda input, p=0.5, training=True: (
+                input * (torch.rand_like(input) > p) / p if training else input), "dropout-scale-by-drop-rate",
+        ),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(component, code, flag):

@@ -16,6 +16,7 @@ from dlcheck.activations.mistakes import (
     Sloped,
     derivative_of_maximum,
     elementwise,
+    in_place,
     upstream_ignored,
     wrong_derivative,
 )
@@ -93,6 +94,7 @@ SIGMOID = (
         ),
     ),
     upstream_ignored("sigmoid"),
+    in_place("sigmoid"),
 )  # fmt: skip
 
 
@@ -158,6 +160,7 @@ TANH = (
         ),
     ),
     upstream_ignored("tanh"),
+    in_place("tanh"),
 )  # fmt: skip
 
 
@@ -188,7 +191,9 @@ RELU = (
     ),
     _relu(
         "relu-minimum", "min stands in place of max", OTHER_FUNCTION, "max(0, x)",
-        elementwise("relu", lambda x: np.minimum(x, 0), lambda x: 1.0 * (x < 0)),
+        {"relu": lambda x, **_: np.minimum(x, 0),
+         "relu_backward": lambda grad_output, x, gradient_at_zero=0.0, **_: {
+             "x": grad_output * np.where(x == 0, gradient_at_zero, x < 0)}},
     ),
     _relu(
         "relu-clipped-at-six", "it is clipped at 6 (relu6)", "Large activations saturate and get no gradient.",
@@ -200,10 +205,21 @@ RELU = (
         elementwise("relu", reference.leaky_relu, reference.leaky_relu_derivative),
     ),
     _relu(
+        "relu-not-halved", "x + |x| is not halved", OTHER_FUNCTION, "(x + |x|) / 2",
+        {"relu": lambda x, **_: x + np.abs(x), "relu_backward": lambda grad_output, x, **given: {
+            "x": 2 * reference.relu_backward(grad_output, x, **given)["x"]}},
+    ),
+    _relu(
+        "relu-elu", "it is the exponential linear unit", OTHER_FUNCTION, "max(0, x)",
+        elementwise("relu", lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+                    lambda x: np.where(x > 0, 1.0, np.exp(np.minimum(x, 0)))),
+    ),
+    _relu(
         "relu-softplus", "it is softplus log(1 + exp(x))", OTHER_FUNCTION, "max(0, x)",
         elementwise("relu", lambda x: np.logaddexp(0, x), reference.sigmoid),
     ),
     upstream_ignored("relu"),
+    in_place("relu"),
 )  # fmt: skip
 
 
@@ -237,7 +253,7 @@ LEAKY_RELU = (
     ),
     _leaky(
         "leaky-relu-slope-not-multiplied", "left of zero it is the slope itself", OTHER_FUNCTION, "a x, not a",
-        lambda x, a: np.where(x > 0, x, np.where(np.isnan(x), x, a)), lambda x, a: 1.0 * (x > 0),
+        lambda x, a: np.where(x > 0, x, a), lambda x, a: 1.0 * (x > 0),
     ),
     _leaky(
         "leaky-relu-slope-ignored", "negative_slope is ignored", OTHER_FUNCTION, "use negative_slope, not 0.01",
@@ -259,6 +275,7 @@ LEAKY_RELU = (
         reference.leaky_relu, lambda x, a: np.where(reference.leaky_relu(x, a) > 0, 1.0, a), forward=False,
     ),
     upstream_ignored("leaky_relu"),
+    in_place("leaky_relu"),
 )  # fmt: skip
 
 

@@ -86,6 +86,14 @@ def _positive_side() -> Replaces:
     return {"prelu": lambda x, weight, **_: -reference.prelu(-x, weight), "prelu_backward": backward}
 
 
+def _magnitude_of_slope() -> Replaces:
+    def backward(grad_output: Array, x: Array, weight: Array, **settings: Any) -> Gradients:
+        gradients = reference.prelu_backward(grad_output, x, np.abs(weight), **settings)
+        return {**gradients, "weight": np.sign(weight) * gradients["weight"]}
+
+    return {"prelu": lambda x, weight, **_: reference.prelu(x, np.abs(weight)), "prelu_backward": backward}
+
+
 def _first_slope() -> Replaces:
     def backward(grad_output: Array, x: Array, weight: Array, **settings: Any) -> Gradients:
         right = reference.prelu_backward(grad_output, x, weight[:1], **settings)
@@ -120,6 +128,19 @@ PRELU = (
     _prelu(
         "prelu-weight-gradient-averaged", "the slope's gradient is averaged over the batch", "Slopes learn too slowly.",
         SLOPE_GRADIENT, _weight_gradient(lambda g, x, a: _summed(g * np.minimum(x, 0), a) / (len(x) if x.ndim else 1)),
+    ),
+    _prelu(
+        "prelu-weight-gradient-averaged-over-all", "the slope's gradient is a mean over all it serves",
+        "Slopes learn too slowly.", SLOPE_GRADIENT, _weight_gradient(lambda g, x, a: (
+            _summed(g * np.minimum(x, 0), a) / max(x.size // a.size, 1))),
+    ),
+    _prelu(
+        "prelu-weight-gradient-missing", "the slope gets no gradient", "Slopes never learn.", SLOPE_GRADIENT,
+        _weight_gradient(lambda g, x, a: np.zeros_like(a)),
+    ),
+    _prelu(
+        "prelu-slope-magnitude", "the magnitude of the slope is used", "Slopes cannot become negative.",
+        "a x where x <= 0", _magnitude_of_slope(),
     ),
     _prelu(
         "prelu-weight-gradient-positive-side", "the slope's gradient is of positive x",
@@ -184,8 +205,11 @@ def _exchanged(first: int, second: int) -> Replaces:
     return {"maxout": forward, "maxout_backward": backward}
 
 
-def _of_values(value: Function, share: Function, biased: bool = True) -> Replaces:
-    """Another function of the maps' values (N, k, O), with the share of the gradient that each map receives."""
+def _of_values(value: Function, share: Callable[[Array, str], Array], biased: bool = True) -> Replaces:
+    """Another function of the maps' values (N, k, O), with the share of the gradient that each map receives.
+
+    The shares may depend on the convention of ties.
+    """
 
     def values(x: Array, weight: Array, bias: Array) -> Array:
         return np.einsum("ni,koi->nko", x, weight) + biased * np.where(biased, bias, 0)
@@ -193,8 +217,8 @@ def _of_values(value: Function, share: Function, biased: bool = True) -> Replace
     def forward(x: Array, weight: Array, bias: Array, **_: Any) -> Array:
         return value(values(x, weight, bias))
 
-    def backward(grad_output: Array, x: Array, weight: Array, bias: Array, **_: Any) -> Gradients:
-        parts = share(values(x, weight, bias)) * grad_output[:, None]
+    def backward(grad_output: Array, x: Array, weight: Array, bias: Array, ties: str = "first", **_: Any) -> Gradients:
+        parts = share(values(x, weight, bias), ties) * grad_output[:, None]
         grad_x, grad_weight = np.einsum("nko,koi->ni", parts, weight), np.einsum("nko,ni->koi", parts, x)
         return {"x": grad_x, "weight": grad_weight, "bias": biased * parts.sum(axis=0)}
 
@@ -205,8 +229,13 @@ def _largest(values: Array) -> Array:
     return values.max(axis=1)
 
 
-def _first_largest(values: Array) -> Array:
-    return 1.0 * (values.argmax(axis=1)[:, None] == np.arange(values.shape[1])[:, None])
+def _winners(values: Array, ties: str = "first") -> Array:
+    """What each map receives where the largest does."""
+    tied = values == _largest(values)[:, None]
+    first = values.argmax(axis=1)[:, None] == np.arange(values.shape[1])[:, None]
+    return {"first": 1.0 * first, "all": 1.0 * tied, "split": tied / np.maximum(tied.sum(axis=1, keepdims=True), 1)}[
+        ties
+    ]
 
 
 def _averaged_weight_gradient(grad_output: Array, x: Array, *others: Array, **settings: Any) -> Gradients:
@@ -214,7 +243,38 @@ def _averaged_weight_gradient(grad_output: Array, x: Array, *others: Array, **se
     return {**gradients, "weight": gradients["weight"] / len(x), "bias": gradients["bias"] / len(x)}
 
 
+def _regrouped(values: Array) -> Array:
+    """Values (N, k, O) read as (N, O, k), as they lie in memory, then with the maps along axis 1 again."""
+    return np.moveaxis(values.reshape(len(values), values.shape[2], values.shape[1]), 2, 1)
+
+
+def _regrouped_backward(
+    grad_output: Array, x: Array, weight: Array, bias: Array, ties: str = "first", **_: Any
+) -> Gradients:
+    values = np.einsum("ni,koi->nko", x, weight) + bias
+    shares = _winners(_regrouped(values), ties) * grad_output[:, None]
+    parts = np.moveaxis(shares, 1, 2).reshape(values.shape)
+    grad_x, grad_weight = np.einsum("nko,koi->ni", parts, weight), np.einsum("nko,ni->koi", parts, x)
+    return {"x": grad_x, "weight": grad_weight, "bias": parts.sum(axis=0)}
+
+
+def _but_last(values: Array) -> Array:
+    return values[:, : max(values.shape[1] - 1, 1)]
+
+
 MAXOUT = (
+    _maxout(
+        "maxout-regrouped", "k values in a row are taken for the maps of a unit", OTHER_FUNCTION,
+        "view(N, k, out) before the maximum over k, not view(N, out, k)",
+        {"maxout": lambda x, weight, bias, **_: _largest(_regrouped(np.einsum("ni,koi->nko", x, weight) + bias)),
+         "maxout_backward": _regrouped_backward},
+    ),
+    _maxout(
+        "maxout-last-map-left-out", "the last map is left out", "A map never learns.",
+        "max over all k maps of each unit",
+        _of_values(lambda v: _largest(_but_last(v)), lambda v, ties: np.pad(
+            _winners(_but_last(v), ties), ((0, 0), (0, v.shape[1] - _but_last(v).shape[1]), (0, 0)))),
+    ),
     _maxout(
         "maxout-over-units", "the maximum is over units, not over maps", OTHER_FUNCTION,
         "max over the k maps of each unit",
@@ -226,38 +286,38 @@ MAXOUT = (
     ),
     _maxout(
         "maxout-without-bias", "the biases are left out", "Kinks stay at the origin: |x - c| cannot be learned.",
-        "x @ weight[j].T + bias[j]", _of_values(_largest, _first_largest, biased=False),
+        "x @ weight[j].T + bias[j]", _of_values(_largest, _winners, biased=False),
     ),
     _maxout(
         "maxout-minimum", "min stands in place of max", OTHER_FUNCTION, "max over the k maps of each unit",
-        _of_values(lambda v: v.min(axis=1), lambda v: _first_largest(-v)),
+        _of_values(lambda v: v.min(axis=1), lambda v, ties: _winners(-v, ties)),
     ),
     _maxout(
         "maxout-mean", "the maps are averaged: one affine map", "The layer is linear.",
         "max over the k maps of each unit",
-        _of_values(lambda v: v.mean(axis=1), lambda v: np.full_like(v, 1 / v.shape[1])),
+        _of_values(lambda v: v.mean(axis=1), lambda v, ties: np.full_like(v, 1 / v.shape[1])),
     ),
     _maxout(
         "maxout-sum", "the maps are added: one affine map", "The layer is linear.", "max over the k maps of each unit",
-        _of_values(lambda v: v.sum(axis=1), np.ones_like),
+        _of_values(lambda v: v.sum(axis=1), lambda v, ties: np.ones_like(v)),
     ),
     _maxout(
         "maxout-from-zero", "the running maximum starts at 0",
         "Units are rectified: negative outputs and their gradients "
         "are lost.", "start from the first map, or from -inf",
         _of_values(
-            lambda v: np.maximum(_largest(v), 0), lambda v: _first_largest(v) * (v > 0)
+            lambda v: np.maximum(_largest(v), 0), lambda v, ties: _winners(v, ties) * (v > 0)
         ),
     ),
     _maxout(
         "maxout-largest-magnitude", "the map of largest |value| is taken",
         OTHER_FUNCTION, "max of the values, not of |values|",
-        _of_values(lambda v: (v * _first_largest(np.abs(v))).sum(axis=1), lambda v: _first_largest(np.abs(v))),
+        _of_values(lambda v: (v * _winners(np.abs(v))).sum(axis=1), lambda v, ties: _winners(np.abs(v), ties)),
     ),
     _maxout(
         "maxout-gradient-to-all-maps", "every map receives the gradient", "All maps learn the same and become one.",
         "only the map that gave the maximum receives it",
-        {"maxout_backward": _of_values(_largest, np.ones_like)["maxout_backward"]},
+        {"maxout_backward": _of_values(_largest, lambda v, ties: np.ones_like(v))["maxout_backward"]},
     ),
     _maxout(
         "maxout-gradient-averaged", "the parameters' gradients are averaged", "Parameters learn too slowly.",

@@ -55,6 +55,19 @@ def upstream_ignored(name: str) -> Fault:
     )  # fmt: skip
 
 
+def in_place(name: str) -> Fault:
+    """The right values, written over the input."""
+
+    def mistaken(x: Array, **settings: Any) -> Array:
+        x[...] = getattr(reference, name)(x, **settings)
+        return x
+
+    return Fault(
+        f"{name.replace('_', '-')}-in-place", name, "it writes its output over its input",
+        "Whatever else reads the input sees the output.", "return a new array", {name: mistaken},
+    )  # fmt: skip
+
+
 def derivative_of_maximum(x: Array, slope: Any) -> Array:
     """Derivative of max(x, slope x) by autograd, which halves it between equal arguments."""
     return np.where(x > slope * x, 1.0, np.where(x < slope * x, slope, (1 + slope) / 2))

@@ -193,6 +193,10 @@ SOFTMAX = (
         _row_gradient("softmax", lambda g, x, s, axis: s * (g - _total(g, axis))),
     ),
     _softmax(
+        "softmax-backward-along-last-axis", "the gradient sums along the last axis, whatever dim is", NO_LEARNING,
+        "sum along dim", _row_gradient("softmax", lambda g, x, s, axis: s * (g - _total(g * s, -1))),
+    ),
+    _softmax(
         "softmax-backward-of-input", "the gradient uses the input for the output", NO_LEARNING,
         "s * (grad - sum(grad * s))",
         _row_gradient("softmax", lambda g, x, s, axis: x * (g - _total(g * x, axis))),
@@ -238,6 +242,21 @@ def _max_not_restored_backward(
     return {"x": right + largest / np.maximum(_total(largest, axis), 1) * _total(grad_output, axis)}
 
 
+def _log_total(x: Array, axis: Any) -> Array:
+    return np.logaddexp.reduce(x, axis=axis, keepdims=True)
+
+
+def _with_epsilon(epsilon: float) -> Replaces:
+    def forward(x: Array, *where: Any, **axis: Any) -> Array:
+        return np.log(reference.softmax(x, *where, **axis) + epsilon)
+
+    def backward(grad_output: Array, x: Array, *where: Any, **axis: Any) -> Gradients:
+        upstream = grad_output / (reference.softmax(x, *where, **axis) + epsilon)
+        return reference.softmax_backward(upstream, x, *where, **axis)
+
+    return {"log_softmax": forward, "log_softmax_backward": backward}
+
+
 LOG_SOFTMAX = (
     *(fault for fault in SHARED if fault.component == "log_softmax"),
     _log_softmax(
@@ -251,6 +270,27 @@ LOG_SOFTMAX = (
         "log-softmax-backward-one-hot", "the gradient grad - s expects a one-hot grad",
         "Right below a cross-entropy of hard "
         "labels only.", "grad - exp(y) * sum(grad)", _row_gradient("log_softmax", lambda g, x, s, axis: g - s),
+    ),
+    _log_softmax(
+        "log-softmax-backward-along-last-axis", "the gradient sums along the last axis, whatever dim is", NO_LEARNING,
+        "sum along dim", _row_gradient("log_softmax", lambda g, x, s, axis: g - s * _total(g, -1)),
+    ),
+    _log_softmax(
+        "log-softmax-backward-weighted", "the sum of the gradients is weighted by s, as in softmax", NO_LEARNING,
+        "grad - exp(y) * sum(grad)", _row_gradient("log_softmax", lambda g, x, s, axis: g - s * _total(g * s, axis)),
+    ),
+    _log_softmax(
+        "log-softmax-backward-of-output", "the gradient takes y, not exp(y)", NO_LEARNING,
+        "grad - exp(y) * sum(grad)",
+        _row_gradient("log_softmax", lambda g, x, s, axis: g - (x - _log_total(x, axis)) * _total(g, axis)),
+    ),
+    *(
+        _log_softmax(
+            f"log-softmax-epsilon-{epsilon}", f"it is log(softmax(x) + {epsilon})",
+            "Unlikely classes get no gradient.", "x - m - log(sum(exp(x - m)))",
+            _with_epsilon(float(epsilon)),
+        )
+        for epsilon in ("1e-7", "1e-8", "1e-9", "1e-12")
     ),
     _log_softmax(
         "log-softmax-backward-elementwise", "the gradient is elementwise, 1 - s", NO_LEARNING,

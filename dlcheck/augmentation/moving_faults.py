@@ -77,7 +77,7 @@ HORIZONTAL_FLIP = (
     ),
     _flip(
         "flip-always", "it flips every image", "The network never sees an image as it is.", "flip if random() < p",
-        _other_chance(lambda p: float(p > 0)),
+        _other_chance(lambda p: 1.0),
     ),
     _flip("flip-never", "it flips no image", NO_VARIETY, "flip if random() < p", _other_chance(lambda p: 0.0)),
     _flip(
@@ -228,6 +228,10 @@ RANDOM_CROP = (
     _crop(
         "crop-padding-one-sided", "all padding is at the bottom and right", LESS_VARIETY, "pad all four sides",
         _given(_one_sided),
+    ),
+    _crop(
+        "crop-padding-leading", "all padding is at the top and left", LESS_VARIETY, "pad all four sides",
+        _given(lambda image, size, padding: (np.pad(image, ((0, 0), (2 * padding, 0), (2 * padding, 0))), size, 0)),
     ),
     _crop(
         "crop-padding-replicates", "the padding repeats the border pixels", ARTEFACTS, "pad with zeros",

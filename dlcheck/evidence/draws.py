@@ -4,7 +4,6 @@ A value read back is one of a few outcomes, or a number with a distribution func
 (draws, \\*positions) and should be independent of each other. All p-values are exact or bounds, as in ``statistics``.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import combinations
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from dlcheck.evidence import numerics
 from dlcheck.evidence.statistics import FALSE_ALARM, Test, TestResult, kolmogorov_smirnov_test, smallest_bias
 
 Array = NDArray[np.float64]
@@ -56,7 +56,7 @@ def _possible(name: str, values: Array, law: Law) -> TestResult:
         wrong = ~np.isfinite(values) | (share < -_SLACK) | (share > 1 + _SLACK) | np.isnan(share)
         says = "a number that its law can give"
     else:
-        if not math.isclose(whole := sum(law.values()), 1.0, rel_tol=1e-9):
+        if abs((whole := sum(law.values())) - 1.0) > len(law) * numerics.unit_roundoff("float64"):
             raise ValueError(f"the probabilities of {name} add up to {whole:g}, expected 1")
         possible = [outcome for outcome, probability in law.items() if probability > 0]
         wrong, says = ~np.isin(values, possible), f"one of {', '.join(f'{outcome:g}' for outcome in possible[:8])}"

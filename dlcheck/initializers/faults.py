@@ -165,6 +165,19 @@ NORMAL = (
         "w = mean + std * standard_normal(shape)",
     ),
     _mistake(
+        "normal_", "init-normal-rand", "mean + std * u, with u uniform from 0 to 1",
+        lambda shape, rng, mean=0.0, std=1.0: mean + std * rng.uniform(0, 1, shape), OFF_CENTRE,
+        "randn(shape), not rand(shape)",
+    ),
+    _mistake(
+        "normal_", "init-normal-mean-sign", "mean is subtracted",
+        _given("normal_", lambda mean=0.0, **_: {"mean": -mean}), OFF_CENTRE, "w = mean + std * z",
+    ),
+    _mistake(
+        "normal_", "init-normal-swapped", "mean and std are exchanged",
+        _given("normal_", lambda mean=0.0, std=1.0: {"mean": std, "std": mean}), OFF_CENTRE, "w = mean + std * z",
+    ),
+    _mistake(
         "normal_", "init-normal-absolute", "only the absolute value is kept", _one_sided("normal_"), OFF_CENTRE,
         "w = mean + std * z",
     ),
@@ -193,6 +206,15 @@ UNIFORM = (
         "uniform_", "init-uniform-from-normal", "drawn from a normal law", _other_law("uniform_"), SHAPE_OF_LAW,
         "w = a + (b - a) * uniform(shape)",
     ),
+    _mistake(
+        "uniform_", "init-uniform-randn", "a + (b - a) * z, with z standard normal",
+        lambda shape, rng, a=0.0, b=1.0: a + (b - a) * rng.standard_normal(shape), TOO_LARGE,
+        "rand(shape), not randn(shape)",
+    ),
+    _mistake(
+        "uniform_", "init-uniform-a-not-added", "the range is 0 to b - a",
+        _given("uniform_", lambda a=0.0, b=1.0: {"a": 0.0, "b": b - a}), OFF_CENTRE, "w = a + (b - a) * u",
+    ),
     *_not_random("uniform_"),
 )  # fmt: skip
 
@@ -214,6 +236,33 @@ def _gain(component: str) -> tuple[Fault, ...]:
 
 def _last_kernel_axis(shape: Shape, **_: Any) -> float:
     return math.sqrt(_positions(shape) / (shape[-1] if len(shape) > 2 and shape[-1] else 1))
+
+
+def _bound_as_deviation(name: str) -> Sampler:
+    """A normal law whose deviation is the bound of the right, uniform one."""
+
+    def mistaken(shape: Shape, rng: np.random.Generator, **settings: Any) -> Array:
+        return rng.normal(0.0, getattr(reference, f"{name}law")(shape, **settings).high, shape)
+
+    return mistaken
+
+
+def _deviation_as_bound(name: str) -> Sampler:
+    """A uniform law whose bound is the deviation of the right, normal one."""
+    return lambda shape, rng, **given: getattr(reference, f"{name}law")(shape, **given).std * rng.uniform(-1, 1, shape)
+
+
+def _kernel_in_fan_in_only(shape: Shape, **_: Any) -> float:
+    fan_in, fan_out = _fans(shape)
+    return math.sqrt((fan_in + fan_out) / (fan_in + fan_out / _positions(shape))) if fan_in + fan_out else 1.0
+
+
+def _fans(shape: Shape) -> tuple[int, int]:
+    return shape[1] * math.prod(shape[2:]), shape[0] * math.prod(shape[2:])
+
+
+def _root_of_gain(shape: Shape, gain: float = 1.0, **_: Any) -> float:
+    return 1 / math.sqrt(gain) if gain > 0 else 1.0
 
 
 def _fans_of_last_axes(shape: Shape) -> Shape:
@@ -241,6 +290,32 @@ XAVIER_UNIFORM = (
         "xavier_uniform_", "init-xavier-uniform-fans-added", "the fans are added, not averaged",
         _times("xavier_uniform_", lambda shape, **_: 1 / math.sqrt(2)), TOO_SMALL,
         "b = gain * sqrt(6 / (fan_in + fan_out)), not sqrt(3 / (fan_in + fan_out))",
+    ),
+    _mistake(
+        "xavier_uniform_", "init-xavier-uniform-bound-as-deviation", "a normal law, with the bound as its deviation",
+        _bound_as_deviation("xavier_uniform_"), TOO_LARGE, "w = uniform(-b, b)",
+    ),
+    _mistake(
+        "xavier_uniform_", "init-xavier-uniform-no-root", "the root is missing",
+        _times("xavier_uniform_", lambda shape, **_: math.sqrt(6 / max(sum(_fans(shape)), 1))), TOO_SMALL,
+        "b = gain * sqrt(6 / (fan_in + fan_out))",
+    ),
+    _mistake(
+        "xavier_uniform_", "init-xavier-uniform-fans-halved", "the fans are averaged under 6",
+        _times("xavier_uniform_", lambda shape, **_: math.sqrt(2)), TOO_LARGE,
+        "sqrt(6 / (fan_in + fan_out)) = sqrt(3 / average)",
+    ),
+    _mistake(
+        "xavier_uniform_", "init-xavier-uniform-kernel-in-fan-in-only", "a kernel's positions are missing in fan_out",
+        _times("xavier_uniform_", _kernel_in_fan_in_only), TOO_LARGE, "fan_out = out * kh * kw",
+    ),
+    _mistake(
+        "xavier_uniform_", "init-xavier-uniform-gain-under-root", "gain stands under the root",
+        _times("xavier_uniform_", _root_of_gain), OFF_SCALE, "b = gain * sqrt(6 / (fan_in + fan_out))",
+    ),
+    _mistake(
+        "xavier_uniform_", "init-xavier-uniform-half-bound", "the range is -b/2 to b/2",
+        _times("xavier_uniform_", lambda shape, **_: 0.5), TOO_SMALL, "w = uniform(-b, b)",
     ),
     _mistake(
         "xavier_uniform_", "init-xavier-uniform-one-sided", "the range is 0 to b", _one_sided("xavier_uniform_"),
@@ -283,6 +358,10 @@ XAVIER_NORMAL = (
         "xavier_normal_", "init-xavier-normal-from-uniform", "drawn from a uniform law", _other_law("xavier_normal_"),
         SHAPE_OF_LAW, "w = std * standard_normal(shape)",
     ),
+    _mistake(
+        "xavier_normal_", "init-xavier-normal-deviation-as-bound", "a uniform law, with the deviation as its bound",
+        _deviation_as_bound("xavier_normal_"), TOO_SMALL, "w = std * standard_normal(shape)",
+    ),
     *_gain("xavier_normal_"),
     *_not_random("xavier_normal_"),
 )  # fmt: skip
@@ -316,6 +395,21 @@ def _kaiming(component: str, formula: str) -> tuple[Fault, ...]:
         _mistake(
             component, f"{stem}-mode-ignored", "fan_in is used whatever the mode",
             _given(component, lambda **_: {"mode": "fan_in"}), OFF_SCALE, f"{formula}, fan by mode",
+        ),
+        _mistake(
+            component, f"{stem}-no-root", "the root of the fan is missing",
+            _times(component, lambda shape, mode="fan_in", **_: _fans(shape)[mode == "fan_out"] ** -0.5), TOO_SMALL,
+            f"{formula}, fan under a root",
+        ),
+        _mistake(
+            component, f"{stem}-always-relu", "the gain is that of ReLU whatever is given",
+            _given(component, lambda **_: {"nonlinearity": "relu"}), OFF_SCALE,
+            "gain = calculate_gain(nonlinearity, a)",
+        ),
+        _mistake(
+            component, f"{stem}-tanh-gain", "the gain for tanh is 1",
+            _times(component, lambda shape, nonlinearity="leaky_relu", **_: 0.6 if nonlinearity == "tanh" else 1.0),
+            TOO_SMALL, "gain = 5 / 3 for tanh",
         ),
         _mistake(
             component, f"{stem}-mode-swapped", "fan_in and fan_out are swapped", _given(component, _mode_swapped),

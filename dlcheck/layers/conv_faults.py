@@ -124,6 +124,10 @@ SETTINGS = (
         "dilation = (rows, columns)", _swapped("dilation"),
     ),
     _conv(
+        "conv2d-dilation-first-for-both", "the first dilation is taken for both axes", OTHER_FUNCTION,
+        "dilation = (rows, columns)", moved(dilation=lambda call: call.windows.dilation[0]),
+    ),
+    _conv(
         "conv2d-dilation-counts-gaps", "dilation is taken as the number of gaps", OTHER_FUNCTION,
         "neighbours in the kernel are d pixels apart, d - 1 gaps between them",
         moved(dilation=lambda call: tuple(d + 1 for d in call.windows.dilation)),

@@ -175,6 +175,14 @@ LINEAR = (
         "grad_W = grad^T x, of shape (out, in)", _gradient(weight=lambda right, grad, x, weight: right.T),
     ),
     _linear(
+        "linear-weight-gradient-negated", "the weight's gradient has the wrong sign", "Weights climb the loss.",
+        "grad_W = grad^T x", _gradient(weight=lambda right, grad, x, weight: -right),
+    ),
+    _linear(
+        "linear-input-gradient-missing", "the input's gradient is zero", "Layers below never learn.",
+        "grad_x = grad W", _gradient(x=lambda right, grad, x, weight: 0 * right),
+    ),
+    _linear(
         "linear-weight-gradient-averaged", "the weight's gradient is divided by the number of examples", OFF_SCALE,
         "grad_W = grad^T x; the loss averages, if anything does",
         _gradient(weight=_averaged),

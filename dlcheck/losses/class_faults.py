@@ -15,19 +15,22 @@ from dlcheck.losses.mistakes import (
     Arguments,
     Array,
     Replaces,
-    absolute,
     arguments,
     clipped,
     formula,
     gradient,
     log_softmax,
-    positive,
+    of_logarithm,
+    replacing,
     scaled,
     shared,
     sigmoid,
+    softplus,
 )
 
 _WEIGHTS = "Rare classes are not made up for."
+EPSILONS = "1e-6", "1e-7", "1e-8", "1e-9", "1e-10", "1e-12"
+"""What people add to a probability before they take its logarithm."""
 
 
 # --- binary cross-entropy --------------------------------------------------------------------------------------------
@@ -54,10 +57,6 @@ def _binary(terms: Callable[[Array, Array], Array]) -> Replaces:
 def _of_probability(log: Callable[[Array], Array], p: Callable[[Array], Array] = sigmoid) -> Replaces:
     """The loss by way of a probability and a way to take its logarithm."""
     return _binary(lambda x, y: -(y * log(p(x)) + (1 - y) * log(1 - p(x))))
-
-
-def _softplus(x: Array) -> Array:
-    return positive(x) + np.log1p(np.exp(-absolute(x)))
 
 
 def _slope_at_zero(right: Array, input: Array, target: Array, **given: Any) -> Array:
@@ -93,32 +92,44 @@ BCE = (
         _of_probability(lambda p: clipped(np.log(p), -100.0, 0.0)),
     ),
     _bce(
-        "bce-probability-clipped", "the probability is clipped to [1e-7, 1 - 1e-7]", STALLS, "work on logits",
-        _of_probability(np.log, lambda x: clipped(sigmoid(x), 1e-7, 1 - 1e-7)),
+        "bce-of-sigmoid", "it is torch's binary_cross_entropy of the sigmoid", STALLS, "work on logits",
+        _of_probability(lambda p: clipped(np.log(p), -100.0, 0.0)) | gradient(BCE_NAME, lambda g, input, **_: (
+            g * np.minimum(sigmoid(input) * (1 - sigmoid(input)) / 1e-12, 1.0))),
     ),
-    _bce(
-        "bce-probability-epsilon", "1e-8 is added to the probability", "The loss is bounded and its gradient off.",
-        "work on logits", _of_probability(lambda p: np.log(p + 1e-8)),
+    *(
+        _bce(
+            f"bce-probability-clipped-{bound}", f"the probability is clipped to [{bound}, 1 - {bound}]", STALLS,
+            "work on logits", _of_probability(np.log, lambda x, low=float(bound): clipped(sigmoid(x), low, 1 - low)),
+        )
+        for bound in ("1e-6", "1e-7", "1e-8", "1e-12")
+    ),
+    *(
+        _bce(
+            f"bce-probability-epsilon-{epsilon}", f"{epsilon} is added to the probability",
+            "The loss is bounded and its gradient off.", "work on logits",
+            _of_probability(lambda p, more=float(epsilon): np.log(p + more)),
+        )
+        for epsilon in EPSILONS
     ),
     _bce(
         "bce-sigmoid-twice", "the sigmoid is taken twice", "The loss cannot reach 0.", "pass logits",
-        _binary(lambda x, y: (1 - y) * sigmoid(x) + _softplus(-sigmoid(x))),
+        _binary(lambda x, y: (1 - y) * sigmoid(x) + softplus(-sigmoid(x))),
     ),
     _bce(
         "bce-takes-probabilities", "logits are taken for probabilities", NAN, "apply the sigmoid",
-        _of_probability(np.log, lambda x: x),
+        of_logarithm(lambda log: _of_probability(log, lambda x: x)),
     ),
     _bce(
         "bce-without-negatives", "the term of the negative class is missing", "All outputs drift to 1.",
-        "-(y log p + (1 - y) log(1 - p))", _binary(lambda x, y: y * _softplus(-x)),
+        "-(y log p + (1 - y) log(1 - p))", _binary(lambda x, y: y * softplus(-x)),
     ),
     _bce(
         "bce-classes-swapped", "the classes are swapped", "It learns the opposite.", "y log p + (1 - y) log(1 - p)",
-        _binary(lambda x, y: y * x + _softplus(-x)),
+        _binary(lambda x, y: y * x + softplus(-x)),
     ),
     _bce(
         "bce-of-signs", "log(1 + exp(-y x)) is used with labels 0 and 1", "Negatives push nothing.",
-        "log(1 + exp(-(2y - 1) x))", _binary(lambda x, y: _softplus(-y * x)),
+        "log(1 + exp(-(2y - 1) x))", _binary(lambda x, y: softplus(-y * x)),
     ),
     _bce(
         "bce-is-squared", "it is the squared error of the sigmoid", STALLS, "cross-entropy",
@@ -135,6 +146,11 @@ BCE = (
             else input.size / np.broadcast_to(weight, input.shape).sum())),
     ),
     _bce(
+        "bce-weight-sum-divides", "the mean divides by the weights' sum as they are given", "Weights lose their scale.",
+        "divide by the number of elements", scaled(BCE_NAME, lambda input, weight=None, reduction="mean", **_: (
+            1.0 if weight is None or reduction != "mean" else input.size / np.sum(weight))),
+    ),
+    _bce(
         "bce-pos-weight-ignored", "pos_weight is ignored", _WEIGHTS, "multiply the positive term by pos_weight",
         arguments(BCE_NAME, lambda given: {**given, "pos_weight": None}),
     ),
@@ -143,15 +159,15 @@ BCE = (
         "multiply the positive term by pos_weight",
         formula(BCE_NAME, lambda input, target, weight=None, pos_weight=None, **_: (
             (1.0 if weight is None else weight) * (
-                target * _softplus(-input)
-                + (1.0 if pos_weight is None else pos_weight) * (1 - target) * _softplus(input)))),
+                target * softplus(-input)
+                + (1.0 if pos_weight is None else pos_weight) * (1 - target) * softplus(input)))),
     ),
     _bce(
         "bce-pos-weight-on-both", "pos_weight is applied to both classes", _WEIGHTS,
         "multiply the positive term by pos_weight",
         formula(BCE_NAME, lambda input, target, weight=None, pos_weight=None, **_: (
             (1.0 if weight is None else weight) * (1.0 if pos_weight is None else pos_weight)
-            * ((1 - target) * input + _softplus(-input)))),
+            * ((1 - target) * input + softplus(-input)))),
     ),
     _bce(
         "bce-gradient-times-slope", "the gradient is multiplied by the sigmoid's slope", STALLS, "sigmoid(x) - y",
@@ -278,6 +294,11 @@ def _other_classes(name: str) -> Iterator[Fault]:
         mean(lambda input, **given: _count(input=input, **given) / max(_examples(input) / len(input), 1)),
     )  # fmt: skip
     yield fault(
+        "mean-over-length", "the mean is over the batch, whatever is ignored or weighted",
+        "Padding and rare classes change the step.", "divide by the examples' weights",
+        _over_length(name),
+    )  # fmt: skip
+    yield fault(
         "weight-squared", "class weights are applied twice", "Rare classes dominate.", "multiply by the weight once",
         _weights_times(name, lambda w: w),
     )  # fmt: skip
@@ -289,6 +310,23 @@ def _other_classes(name: str) -> Iterator[Fault]:
         "gradient-of-ignored", "ignored examples get a gradient", IGNORED_COUNT, "zero their gradient",
         {f"{name}_backward": arguments(name, ignored_as(0))[f"{name}_backward"]},
     )  # fmt: skip
+
+
+def _over_length(name: str) -> Replaces:
+    """The sum divided by the length of the input where the mean is asked for."""
+
+    def change(given: dict[str, Any]) -> Arguments:
+        return {**given, "reduction": "sum"} if given.get("reduction", "mean") == "mean" else given
+
+    def share(input: Array, reduction: str = "mean", **_: Any) -> float:
+        return 1 / len(input) if reduction == "mean" and input.ndim > 1 and len(input) else 1.0
+
+    summed = arguments(name, change)
+
+    def backward(grad_output: Array, **given: Any) -> dict[str, Array]:
+        return {key: value * share(**given) for key, value in summed[f"{name}_backward"](grad_output, **given).items()}
+
+    return replacing(name, lambda **given: np.asarray(summed[name](**given) * share(**given)), backward)
 
 
 def _from_the_end(name: str) -> Replaces:
@@ -356,6 +394,17 @@ def _unweighted_smoothing(input: Array, target: Array, weight: Any = None, **giv
     return np.where(q == 0, 0.0, q - even + even / np.where(w == 0, 1.0, w))
 
 
+def _smoothing_by_target(input: Array, target: Array, weight: Any = None, **given: Any) -> Array:
+    """The even part divided by the weights that will multiply it, times that of the target."""
+    if weight is None or target.dtype.kind == "f":
+        return _targets(input, target, **given)
+    axis, hot = _axis(input), _distribution(input, target, given.get("ignore_index", -100))
+    own = (hot * _along(weight, input)).sum(axis=axis, keepdims=True)
+    even = given.get("label_smoothing", 0.0) / input.shape[axis]
+    q = _targets(input, target, **given)
+    return np.where(q == 0, 0.0, q - even + even * own / _along(np.where(weight == 0, 1.0, weight), input))
+
+
 def _not_smoothed_soft(input: Array, target: Array, **given: Any) -> Array:
     return target if target.dtype.kind == "f" else _targets(input, target, **given)
 
@@ -395,7 +444,7 @@ CROSS_ENTROPY = (
     ),
     _ce(
         "ce-log-of-logits", "logits are taken for probabilities", NAN, "log_softmax in place of log",
-        _of_targets(lambda x, axis: np.log(x)),
+        of_logarithm(lambda log: _of_targets(lambda x, axis: log(x))),
     ),
     _ce(
         "ce-without-log", "the logarithm is missing", "The loss is bounded and learns slowly.",
@@ -406,16 +455,33 @@ CROSS_ENTROPY = (
         _of_targets(_unshifted),
     ),
     _ce(
+        "ce-log-sum-exp-overflow", "log(sum(exp(x))) overflows", NAN, "subtract the largest logit",
+        _of_targets(_unshifted) | gradient("cross_entropy", lambda g, input, **_: (
+            np.where(np.isinf(np.exp(input)), np.nan, g))),
+    ),
+    _ce(
+        "ce-weight-twice", "the mean of weighted losses is weighted again", "Rare classes dominate.",
+        "weigh once", _of_targets(log_softmax, lambda input, target, weight=None, **given: (
+            _targets(input, target, **given) * (1.0 if weight is None else _along(weight, input)))),
+    ),
+    _ce(
         "ce-log-of-softmax", "log(softmax) underflows to -inf", NAN, "log_softmax in one",
         _of_targets(lambda x, axis: np.log(_softmax(x, axis))),
     ),
-    _ce(
-        "ce-epsilon-in-log", "1e-9 is added inside the logarithm", STALLS, "log_softmax in one",
-        _of_targets(lambda x, axis: np.log(_softmax(x, axis) + 1e-9)),
+    *(
+        _ce(
+            f"ce-epsilon-in-log-{epsilon}", f"{epsilon} is added inside the logarithm", STALLS, "log_softmax in one",
+            _of_targets(lambda x, axis, more=float(epsilon): np.log(_softmax(x, axis) + more)),
+        )
+        for epsilon in EPSILONS[1:5]
     ),
-    _ce(
-        "ce-probability-clipped", "probabilities are clipped to [1e-7, 1 - 1e-7]", STALLS, "log_softmax in one",
-        _of_targets(lambda x, axis: np.log(clipped(_softmax(x, axis), 1e-7, 1 - 1e-7))),
+    *(
+        _ce(
+            f"ce-probability-clipped-{bound}", f"probabilities are clipped to [{bound}, 1 - {bound}]", STALLS,
+            "log_softmax in one", _of_targets(lambda x, axis, low=float(bound): np.log(
+                clipped(_softmax(x, axis), low, 1 - low))),
+        )
+        for bound in ("1e-7", "1e-12")
     ),
     _ce(
         "ce-last-axis", "softmax runs along the last axis, not over classes", "Positions compete, not classes.",
@@ -431,7 +497,7 @@ CROSS_ENTROPY = (
     ),
     _ce(
         "ce-binary", "a sigmoid a class takes the place of softmax", OTHER_LOSS, "softmax over the classes",
-        _of_targets(lambda x, axis: -positive(-x) - np.log1p(np.exp(-absolute(x)))),
+        _of_targets(lambda x, axis: -softplus(-x)),
     ),
     _ce(
         "ce-label-smoothing-ignored", "label_smoothing is ignored", "The model grows overconfident.",
@@ -468,6 +534,16 @@ CROSS_ENTROPY = (
     _ce(
         "ce-label-smoothing-unweighted", "the even part lacks the class weights", _WEIGHTS,
         "weigh both parts", _of_targets(log_softmax, _unweighted_smoothing),
+    ),
+    _ce(
+        "ce-label-smoothing-weighted-by-target", "the even part has the target's weight", _WEIGHTS,
+        "weigh each class's part by that class's weight", _of_targets(log_softmax, _smoothing_by_target),
+    ),
+    _ce(
+        "ce-label-smoothing-complement", "label_smoothing and 1 - label_smoothing are exchanged",
+        "Nothing but the even part is learned.", "q = (1 - eps) y + eps / C",
+        arguments("cross_entropy", lambda given: {
+            **given, "label_smoothing": 1 - given.get("label_smoothing", 0.0)}),
     ),
     _ce(
         "ce-probabilities-not-smoothed", "label_smoothing leaves probabilities alone", "It has no effect there.",
@@ -523,7 +599,7 @@ NLL = (
     ),
     _nll(
         "nll-log-of-input", "the logarithm is taken of log-probabilities", NAN, "pick the class's number",
-        _likelihood(lambda x, axis: np.log(x)),
+        _likelihood(lambda x, axis: np.log(x)) | gradient("nll_loss", lambda g, input, **_: g / input),
     ),
     _nll(
         "nll-of-probabilities", "the probability is returned, not its logarithm", OTHER_LOSS,

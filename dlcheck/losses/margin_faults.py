@@ -91,7 +91,8 @@ KL = (
     ),
     _kl(
         "kl-takes-probabilities", "the input is taken for probabilities", NAN, "pass log-probabilities",
-        _divergence(lambda x, p, log_p: _masked(p, p * (log_p - np.log(x)))),
+        _divergence(lambda x, p, log_p: _masked(p, p * log_p) - p * np.log(x))
+        | gradient("kl_div", lambda g, input, **_: g / input),
     ),
     _kl(
         "kl-softmax-again", "log_softmax is taken of log-probabilities", "Harmless only where they sum to 1.",
@@ -160,7 +161,20 @@ def _hinge(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happe
 
 
 def _violations(each: Callable[[Array, Array, float], Array]) -> Replaces:
-    """Another loss of each example, from its scores, the indicator of its class and the margin."""
+    """Other violations of each class, from the scores, the indicator of the true class and the margin.
+
+    They are averaged or added up, as the convention has it.
+    """
+
+    def terms(scores: Array, target: Array, margin: float = 1.0, **given: Any) -> Array:
+        values = each(scores, np.arange(scores.shape[1]) == target[:, None], margin)
+        return values.sum(axis=1) / (scores.shape[1] if given.get("formula", "averaged") == "averaged" else 1)
+
+    return formula("hinge_loss", terms)
+
+
+def _examples(each: Callable[[Array, Array, float], Array]) -> Replaces:
+    """Another loss of each example, from the same."""
 
     def terms(scores: Array, target: Array, margin: float = 1.0, **_: Any) -> Array:
         return each(scores, np.arange(scores.shape[1]) == target[:, None], margin)
@@ -182,18 +196,13 @@ HINGE = (
     _hinge(
         "hinge-with-zero-one-labels", "labels 0 and 1 stand where -1 and 1 are meant",
         "Other classes cost a constant margin and are never pushed down.", "use 2 y - 1, or m - s_y + s_j",
-        _violations(lambda s, hot, m: positive(m - hot * s).sum(axis=1)),
+        _violations(lambda s, hot, m: positive(m - hot * s)),
         "https://github.com/bfortuner/ml-glossary/pull/113", "https://github.com/deepchem/deepchem/issues/5018",
     ),
     _hinge(
         "hinge-true-class-counts", "the true class counts as a violation", "Every example costs a margin more.",
         "leave j = y out",
-        _violations(lambda s, hot, m: positive(m - _true(s, hot) + s).mean(axis=1)),
-    ),
-    _hinge(
-        "hinge-true-class-counts-in-sum", "the sum holds the true class", "Every example costs a margin more.",
-        "leave j = y out",
-        _violations(lambda s, hot, m: positive(m - _true(s, hot) + s).sum(axis=1)),
+        _violations(lambda s, hot, m: positive(m - _true(s, hot) + s)),
     ),
     _hinge(
         "hinge-margin-ignored", "margin is ignored, it is 1", "The margin asked for is not kept.", "use margin",
@@ -204,30 +213,30 @@ HINGE = (
         arguments("hinge_loss", lambda given: {**given, "margin": 0.0}),
     ),
     _hinge(
+        "hinge-margin-outside", "the margin multiplies the loss, inside it is 1", "The margin asked for is not kept.",
+        "max(0, m - s_y + s_j)", _violations(lambda s, hot, m: m * _other(s, hot, 1.0)),
+    ),
+    _hinge(
         "hinge-margin-subtracted", "the margin is subtracted", "Wrong classes may lead by the margin.",
         "m - s_y + s_j",
         arguments("hinge_loss", lambda given: {**given, "margin": -given.get("margin", 1.0)}),
     ),
     _hinge(
         "hinge-scores-swapped", "the scores are subtracted the wrong way round", CLIMBS, "m - s_y + s_j",
-        _violations(lambda s, hot, m: np.where(hot, 0.0, positive(m + _true(s, hot) - s)).mean(axis=1)),
+        _violations(lambda s, hot, m: np.where(hot, 0.0, positive(m + _true(s, hot) - s))),
     ),
     _hinge(
         "hinge-not-rectified", "negative violations are not cut off", "Scores grow without bound.",
         "max(0, m - s_y + s_j)",
-        _violations(lambda s, hot, m: np.where(hot, 0.0, m - _true(s, hot) + s).mean(axis=1)),
+        _violations(lambda s, hot, m: np.where(hot, 0.0, m - _true(s, hot) + s)),
     ),
     _hinge(
         "hinge-squared", "the violations are squared", OTHER_LOSS, "max(0, m - s_y + s_j)",
-        _violations(lambda s, hot, m: (_other(s, hot, m) ** 2).mean(axis=1)),
-    ),
-    _hinge(
-        "hinge-squared-in-sum", "the summed violations are squared", OTHER_LOSS, "max(0, m - s_y + s_j)",
-        _violations(lambda s, hot, m: (_other(s, hot, m) ** 2).sum(axis=1)),
+        _violations(lambda s, hot, m: _other(s, hot, m) ** 2),
     ),
     _hinge(
         "hinge-averaged-over-others", "the sum is divided by C - 1", "The loss has a wrong scale.", "divide by C",
-        _violations(lambda s, hot, m: _other(s, hot, m).sum(axis=1) / max(s.shape[1] - 1, 1)),
+        _examples(lambda s, hot, m: _other(s, hot, m).sum(axis=1) / max(s.shape[1] - 1, 1)),
     ),
     _hinge(
         "hinge-labels-off-by-one", "labels are counted from 1", "Every class is taken for the one before.",
@@ -237,7 +246,7 @@ HINGE = (
     _hinge(
         "hinge-maximum-with-true-class", "the largest score may be the true class's",
         "A leading class costs the margin for ever.", "take the maximum over j != y",
-        _violations(lambda s, hot, m: positive(m - _true(s, hot)[:, 0] + np.take_along_axis(
+        _examples(lambda s, hot, m: positive(m - _true(s, hot)[:, 0] + np.take_along_axis(
             s, s.real.argmax(axis=1)[:, None], axis=1)[:, 0])),
     ),
     _hinge(

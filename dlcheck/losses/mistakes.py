@@ -49,6 +49,12 @@ def backward_only(name: str, backward: Callable[..., Any]) -> Replaces:
     return {f"{name}_backward": positional}
 
 
+def of_logarithm(make: Callable[[Callable[[Array], Array]], Replaces]) -> Replaces:
+    """A loss that takes a logarithm of what may be negative: NaN, but with the derivative 1/x as autograd has it."""
+    forward = {name: code for name, code in make(np.log).items() if not name.endswith("_backward")}
+    return {**make(lambda values: np.log(values * values) / 2), **forward}
+
+
 def replacing(name: str, forward: Callable[..., Any], backward: Callable[..., Any]) -> Replaces:
     """Both of them."""
     return forward_only(name, forward) | backward_only(name, backward)
@@ -157,8 +163,15 @@ def clipped(values: Array, low: float, high: float) -> Array:
 
 
 def sigmoid(values: Array) -> Array:
-    """1 / (1 + exp(-x)), which overflows into 0 harmlessly."""
-    return 1 / (1 + np.exp(-values))
+    """1 / (1 + exp(-x)) without overflow."""
+    left = values.real <= 0
+    small = np.exp(np.where(left, values, -values))
+    return np.where(left, small, 1.0) / (1 + small)
+
+
+def softplus(values: Array) -> Array:
+    """log(1 + exp(x)) without overflow, smooth at 0 too."""
+    return positive(values) + np.log1p(np.exp(np.where(values.real > 0, -values, values)))
 
 
 def log_softmax(values: Array, axis: int) -> Array:

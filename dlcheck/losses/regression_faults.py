@@ -41,7 +41,12 @@ def _mse(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happene
 
 
 def _rooted(input: Array, target: Array, reduction: str = "mean", **_: Any) -> Array:
-    return _reduce((input - target) ** 2, reduction) ** 0.5
+    return _root(_reduce((input - target) ** 2, reduction))
+
+
+def _root(values: Array) -> Array:
+    """The square root, with the derivative NaN at 0 that autograd gives to the root of a square."""
+    return np.where(np.abs(values) < 1e-50, complex(0.0, np.nan), values**0.5)
 
 
 def _squared_mean(input: Array, target: Array, reduction: str = "mean", **_: Any) -> Array:
@@ -113,7 +118,7 @@ def _l1(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened
 
 def _norm(input: Array, target: Array, reduction: str = "mean", **_: Any) -> Array:
     error = input - target
-    return absolute(error) if reduction == "none" else _reduce(error**2, reduction) ** 0.5
+    return absolute(error) if reduction == "none" else _root(_reduce(error**2, reduction))
 
 
 def _absolute_mean(input: Array, target: Array, reduction: str = "mean", **_: Any) -> Array:
@@ -140,6 +145,10 @@ L1 = (
         "l1-smoothed", "it is squared near zero, as smooth L1", OTHER_LOSS, "|x - y| down to 0",
         formula("l1_loss", lambda input, target, **_: np.where(
             np.abs(input - target) < 1, (input - target) ** 2 / 2, absolute(input - target) - 0.5)),
+    ),
+    _l1(
+        "l1-of-magnitudes", "the magnitudes are subtracted, not the values", "Errors of sign go unseen.", "|x - y|",
+        formula("l1_loss", lambda input, target, **_: absolute(absolute(input) - absolute(target))),
     ),
     _l1(
         "l1-gradient-of-input", "the gradient is the input's sign, not the error's", NO_LEARNING, "sign(x - y)",
@@ -234,6 +243,14 @@ HUBER = (
     _huber(
         "huber-offset-missing", "the linear part lacks -delta^2 / 2", _STEP_AT_DELTA, "delta (|e| - delta / 2)",
         _pieces(_square, lambda e, d: d * absolute(e)),
+    ),
+    _huber(
+        "huber-offset-doubled", "the linear part subtracts delta^2, not half of it", _STEP_AT_DELTA,
+        "delta (|e| - delta / 2)", _pieces(_square, lambda e, d: d * (absolute(e) - d)),
+    ),
+    _huber(
+        "huber-slope-one", "the linear part has the slope 1", _STEP_AT_DELTA, "delta (|e| - delta / 2)",
+        _pieces(_square, lambda e, d: d * d / 2 + absolute(e) - d),
     ),
     _huber(
         "huber-offset-unscaled", "the linear part subtracts 1/2, not delta / 2", _STEP_AT_DELTA,

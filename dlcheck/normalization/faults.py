@@ -168,16 +168,18 @@ _MODES = (
     _fault("training-uses-running", "training normalises by the running statistics",
            "The first steps are not normalised at all, and the gradient is that of a fixed scale.",
            "use the batch's mean and variance in training", layer(batch_in_training=False)),
-    _fault("evaluation-always", "training is evaluation: nothing is normalised by the batch, nothing moves",
+    _fault("evaluation-always", "training is as evaluation: the batch counts for nothing",
            "The layer is a fixed scale and shift.", "obey the mode",
            layer(batch_in_training=False, moves=lambda training: False)),
-    _fault("training-always", "evaluation is training: it normalises by the batch and moves the statistics",
+    _fault("training-always", "evaluation normalises by the batch and moves the statistics",
            "What a sample gives depends on the others beside it, and test data enter the model.", "obey the mode",
            layer(batch_in_evaluation=True, moves=lambda training: True)),
     _fault("evaluation-by-variance", "evaluation divides by the running variance, not its root", _STATISTICS,
            "divide by sqrt(running_var + eps)", layer(Formula(), _BY_VARIANCE)),
     _fault("evaluation-without-eps", "evaluation leaves eps out", "Outputs of quiet channels jump when training ends.",
            "divide by sqrt(running_var + eps)", layer(Formula(), _NO_EPS)),
+    _fault("evaluation-eps-outside-root", "evaluation adds eps to the deviation", _STATISTICS,
+           "divide by sqrt(running_var + eps)", layer(Formula(), _EPS_OUTSIDE)),
     _fault("evaluation-without-scale", "evaluation leaves scale and shift out", _STATISTICS,
            "y = weight (x - running_mean) / sqrt(running_var + eps) + bias",
            layer(Formula(), Formula(weight=lambda w, b: np.ones_like(w), bias=lambda w, b: np.zeros_like(b)))),
@@ -277,20 +279,20 @@ def _running_backward(grad_output: Array, x: Array, *given: Any, statistics: Any
     )
 
 
-def _undivided(
-    grad_output: Array, x: Array, *given: Any, statistics: Any = None, training: bool = True, eps: float = 1e-5
-) -> Gradients:
-    found = reference.batch_norm_backward(
-        grad_output, x, *given, statistics=statistics, training=training, eps=eps
-    )  # fmt: skip
-    _, variance = Formula().moments(x, statistics, training or statistics is None)
-    return {**found, "x": found["x"] * (variance + eps) ** 0.5}
+def _undivided(grad_output: Array, x: Array, *, statistics: Any = None, **given: Any) -> Gradients:
+    found = reference.batch_norm_backward(grad_output, x, statistics=statistics, **given)
+    _, variance = Formula().moments(x, statistics, given.get("training", True) or statistics is None)
+    return {**found, "x": found["x"] * (variance + given.get("eps", 1e-5)) ** 0.5}
 
 
 _GRADIENTS = (
     _fault("backward-statistics-detached", "mean and variance are held constant in backward", _NO_LEARNING,
            "take off mean(g) and hat mean(g hat), where g is the upstream gradient",
-           gradient(lambda g, hat, scale, x, mean: scale * g), "github.com/keras-team/keras/pull/19102"),
+           gradient(lambda g, hat, scale, x, mean: scale * g, untracked=False),
+           "github.com/keras-team/keras/pull/19102"),
+    _fault("backward-batch-detached", "the batch's statistics are constants in backward, always",
+           _NO_LEARNING, "take off mean(g) and hat mean(g hat), where g is the upstream gradient",
+           gradient(lambda g, hat, scale, x, mean: scale * g)),
     _fault("backward-variance-detached", "the variance is held constant in backward", _NO_LEARNING,
            "take off hat mean(g hat) too", gradient(lambda g, hat, scale, x, mean: scale * (g - over(g)))),
     _fault("backward-missing-mean-through-var", "the gradient through the mean is missing", _NO_LEARNING,

@@ -212,6 +212,8 @@ _FORMULA = (
            _layer(Formula(window=lambda c, below, above: band(c, max(below, above), max(below, above))))),
     _fault("window-one-sided", "the window looks at earlier channels only", _OTHER_FUNCTION,
            "sum channels on both sides", _layer(Formula(window=lambda c, below, above: band(c, below + above, 0)))),
+    _fault("window-of-later-channels", "the window looks at later channels only", _OTHER_FUNCTION,
+           "sum channels on both sides", _layer(Formula(window=lambda c, below, above: band(c, 0, below + above)))),
     _fault("window-wraps", "the window goes on at the other end of the channels",
            "The first and last channels inhibit each other.", "channels beyond the ends count as 0",
            _layer(Formula(window=_wrapped))),

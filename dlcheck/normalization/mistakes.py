@@ -146,12 +146,16 @@ def averaging(moved: Callable[..., Statistics], moves: Callable[[bool], bool] = 
 
 
 def gradient(
-    through: Callable[..., Array], *, modes: tuple[bool, ...] = (True,), bar: Callable[..., Gradients] | None = None
+    through: Callable[..., Array],
+    *,
+    modes: tuple[bool, ...] = (True,),
+    untracked: bool = True,
+    bar: Callable[..., Gradients] | None = None,
 ) -> Replaces:
     """The right layer with a mistaken gradient of x, ``through(g, hat, scale, x, mean)``, g being the upstream one.
 
-    ``modes`` are those mistaken: True where it normalises by the batch; ``bar`` changes the gradients of the
-    parameters in either, ``bar(found, grad, x)``.
+    ``modes`` are those mistaken: True where it normalises by the batch, also in evaluation where ``untracked``;
+    ``bar`` changes the gradients of the parameters in either, ``bar(found, grad, x)``.
     """
 
     def batch_norm_backward(
@@ -160,7 +164,7 @@ def gradient(
     ) -> Gradients:  # fmt: skip
         found = reference.batch_norm_backward(grad_output, x, weight, bias, statistics, training=training, eps=eps)
         by_batch = training or statistics is None
-        if by_batch in modes:
+        if by_batch in modes and (training or untracked or not by_batch):
             mean, variance = Formula().moments(x, statistics, by_batch)
             w, _ = Formula().parameters(x, weight, bias)
             scale = (variance + eps) ** -0.5

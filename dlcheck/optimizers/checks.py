@@ -28,6 +28,7 @@ _SGD_OPTIONS = {
     "together": [
         {"momentum": 0.5, "dampening": 0.25, "weight_decay": 0.1, "maximize": True},
         {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "maximize": True},
+        {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1},
     ],
 }
 _MOMENTUM_OPTIONS = {
@@ -41,7 +42,10 @@ _NESTEROV_OPTIONS = {
     "momentum": [{"momentum": 0.5}, {"momentum": 0.99}],
     "weight_decay": [{"weight_decay": 0.5}],
     "maximize": [{"maximize": True}, {"maximize": True, "weight_decay": 0.5}],
-    "together": [{"momentum": 0.5, "weight_decay": 0.1, "maximize": True}],
+    "together": [
+        {"momentum": 0.5, "weight_decay": 0.1, "maximize": True},
+        {"momentum": 0.5, "weight_decay": 0.1},
+    ],
 }
 _ADAGRAD_OPTIONS = {
     "lr_decay": [{"lr_decay": 0.5}, {"lr_decay": 0.1, "eps": 0.01}],
@@ -49,7 +53,8 @@ _ADAGRAD_OPTIONS = {
     "weight_decay": [{"weight_decay": 0.5}],
     "maximize": [{"maximize": True}, {"maximize": True, "weight_decay": 0.5}],
     "together": [
-        {"lr_decay": 0.1, "initial_accumulator_value": 0.5, "weight_decay": 0.1, "eps": 0.01, "maximize": True}
+        {"lr_decay": 0.1, "initial_accumulator_value": 0.5, "weight_decay": 0.1, "eps": 0.01, "maximize": True},
+        {"lr_decay": 0.1, "weight_decay": 0.1},
     ],
 }
 _RMSPROP_OPTIONS = {
@@ -58,7 +63,10 @@ _RMSPROP_OPTIONS = {
     "centered": [{"centered": True}, {"centered": True, "eps": 0.01}],
     "weight_decay": [{"weight_decay": 0.5}, {"weight_decay": 0.1, "momentum": 0.9}],
     "maximize": [{"maximize": True}, {"maximize": True, "weight_decay": 0.5}],
-    "together": [{"alpha": 0.5, "momentum": 0.5, "centered": True, "weight_decay": 0.1, "maximize": True}],
+    "together": [
+        {"alpha": 0.5, "momentum": 0.5, "centered": True, "weight_decay": 0.1, "maximize": True},
+        {"momentum": 0.5, "centered": True, "weight_decay": 0.1},
+    ],
 }
 _ADADELTA_OPTIONS = {
     "rho": [{"rho": 0.5}, {"rho": 0.95}],
@@ -71,7 +79,10 @@ _ADAM_OPTIONS = {
     "weight_decay": [{"weight_decay": 0.5}, {"weight_decay": 0.0}],
     "amsgrad": [{"amsgrad": True}, {"amsgrad": True, "eps": 0.01, "betas": (0.5, 0.75)}],
     "maximize": [{"maximize": True}, {"maximize": True, "weight_decay": 0.5}],
-    "together": [{"betas": (0.5, 0.75), "eps": 0.01, "weight_decay": 0.1, "amsgrad": True, "maximize": True}],
+    "together": [
+        {"betas": (0.5, 0.75), "eps": 0.01, "weight_decay": 0.1, "amsgrad": True, "maximize": True},
+        {"betas": (0.5, 0.75), "weight_decay": 0.1, "amsgrad": True},
+    ],
 }
 _OPTIONS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "sgd": _SGD_OPTIONS,
@@ -172,7 +183,9 @@ def _gradients(plain: Settings) -> Iterator[tuple[str, str, list[Case]]]:
 def _sequences(plain: Settings, component: Component) -> Iterator[tuple[str, str, list[Case]]]:
     params = [_numbers(7, 3), _numbers(8, 2, 2)]
     grads: list[Grads] = [[_numbers(10 + t, 3), _numbers(20 + t, 2, 2)] for t in range(6)]
-    yield "several_parameters", "each parameter has its own state", [_case(params, grads, plain)]
+    twins = [[_numbers(40 + t, 3), _numbers(50 + t, 3)] for t in range(4)]
+    alike = _case([params[0], _numbers(9, 3)], twins, plain)
+    yield "several_parameters", "each parameter has its own state", [_case(params, grads, plain), alike]
     yield "parameter_groups", "each group has its own settings", _groups(params, grads, plain, component)
     gaps: list[Grads] = [[None if t in (2, 3) else a, None if t in (0, 4) else b] for t, (a, b) in enumerate(grads)]
     says = "a parameter without a gradient waits, its state too"

@@ -53,6 +53,31 @@ def decay(component: str, size: Callable[..., float], coupled: bool = True) -> R
     return mistaken
 
 
+def mirrored(component: str) -> Rule:
+    """The rule that adds its step where it should take it off; decay beside the step stays as it is."""
+    rule = getattr(reference, component)
+
+    def mistaken(param: Array, grad: Array, state: State | None = None, **given: Any) -> Step:
+        moved, state = rule(param, grad, state, **given)
+        _, _, start = _read(component, param, grad, given)
+        return 2 * start - moved, state
+
+    return mistaken
+
+
+def decayed_both_ways(component: str) -> Rule:
+    """The rule with weight decay both in the gradient and beside the step."""
+    coupled = decay(component, lambda weight_decay, lr, maximize: weight_decay)
+    defaults = _defaults(component)
+
+    def mistaken(param: Array, grad: Array, state: State | None = None, **given: Any) -> Step:
+        known = {**defaults, **given}
+        moved, state = coupled(param, grad, state, **given)
+        return moved - known["lr"] * known["weight_decay"] * param, state
+
+    return mistaken
+
+
 def accumulating(component: str, cleared: int = 0) -> Rule:
     """The rule on the sum of all gradients so far, of which only the first ``cleared`` elements are ever cleared."""
     rule = getattr(reference, component)
@@ -202,7 +227,7 @@ def adam(
     corrections: Callable[..., tuple[float, float]] = lambda b1, b2, t: (1 - b1**t, 1 - b2**t),
     root: Callable[..., Array] = reference.denominator,
     count: Callable[[int], int] = lambda steps: steps + 1,
-    direction: Callable[..., Array] = lambda m, g: m,
+    direction: Callable[..., Array] = lambda m, g, b1: m,
     stored: Callable[..., tuple[Array, Array, Array]] = lambda m, v, top, c1: (m, v, top),
 ) -> Rule:
     """Adam by pieces: the averages, their corrections, the root, the step's count and direction, what is stored."""
@@ -218,7 +243,7 @@ def adam(
         top = np.maximum(state["largest"], v) if s.amsgrad else v
         below = root(top / c2, s.eps, s.epsilon, c2)
         kept = dict(zip(("mean", "square", "largest"), stored(m, v, top, c1), strict=True))
-        return start - s.lr * direction(m, g) / c1 / below, {"step": t, **kept}
+        return start - s.lr * direction(m, g, s.betas[0]) / c1 / below, {"step": t, **kept}
 
     return rule
 

@@ -193,6 +193,7 @@ def _max_pool2d() -> Iterator[Row]:
     tied = _case(TIED[None, None], kernel_size=2, stride=1)
     close = [_case(CLOSE[None, None], kernel_size=2, stride=1), _case(CLOSE[None, None], kernel_size=(1, 2))]
     padded = [_fitting(_case, _negative, 4, **s) for s in PADDINGS]
+    padded += [_case(2.0**100 * _negative((1, 1, 2, 2)), padding=1)]
     dilated = [_fitting(_case, _distinct, 5, **s) for s in DILATIONS]
     overhanging = [_case(_negative(shape, 6), **s, ceil_mode=True) for shape, s in OVERHANGING]
     beyond = [_case(_negative(shape, 7), **s, ceil_mode=True) for shape, s in OVERHANGING_PADDING]

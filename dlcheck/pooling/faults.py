@@ -46,12 +46,14 @@ def _over(windows: Callable[[Array, Settings], Windows], fill: float = -np.inf, 
     return replacing("max_pool2d", lambda x, nan=None, ties=None, **settings: taps(x, settings)[2], gradient)
 
 
-def _other(value: Callable[[list[Array]], Array], winner: Callable[[list[Array]], list[Array]]) -> Replaces:
+def _other(
+    value: Callable[[list[Array]], Array], winner: Callable[[list[Array]], list[Array]], fill: float = 0.0
+) -> Replaces:
     """Another way to reduce the places of a window, and the part of the gradient that each of them receives."""
 
     def taps(x: Array, settings: Settings) -> tuple[Windows, list[Array]]:
         where = windows_of(x, settings)
-        return where, list(where.taps(where.padded(x, 0.0)))
+        return where, list(where.taps(where.padded(x, fill)))
 
     def gradient(grad_output: Array, x: Array, ties: Any = "first", **settings: Any) -> Array:
         where, found = taps(x, settings)
@@ -93,13 +95,6 @@ def _shifted(grad_output: Array, x: Array, ties: Any = "first", **settings: Any)
     return found[..., : x.shape[-2], : x.shape[-1]]
 
 
-def _padding_transposed(x: Array, settings: Settings) -> Windows:
-    where = windows_of(x, settings)
-    sides = zip(where.input, where.kernel, where.stride, where.padding[::-1], where.dilation, strict=True)
-    height, width = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides)
-    return replace(where, padding=where.padding[::-1], output=(height, width))
-
-
 def _at_the_end(x: Array, settings: Settings) -> Windows:
     return replace(windows_of(x, settings), padding=(0, 0))
 
@@ -120,6 +115,11 @@ def _clipped(x: Array, settings: Settings) -> Array:
     return output
 
 
+def _at_largest_magnitude(taps: list[Array]) -> Array:
+    values = np.stack(taps)
+    return np.take_along_axis(values, np.abs(values).argmax(axis=0)[None], axis=0)[0]
+
+
 def _max(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
     return Fault(id, "max_pool2d", says, effect, fix, replaces, happened)
 
@@ -138,6 +138,13 @@ MAX_POOL = (
         _over(windows_of, fill=0.0), "https://github.com/apache/mxnet/issues/2753",
         "https://github.com/zylo117/Yet-Another-EfficientDet-Pytorch/pull/352",
     ),
+    *(
+        _max(
+            f"max-pool-pads-with-{fill[1:]}-below-zero", f"the padding is {fill} and wins over lower values", BORDERS,
+            "pad with -inf", _over(windows_of, fill=float(fill)),
+        )
+        for fill in ("-1e4", "-1e6", "-1e9", "-1e10")
+    ),
     _max(
         "max-pool-starts-at-zero", "the running maximum starts at 0", OTHER_FUNCTION, "start at -inf",
         _over(windows_of, least=0.0),
@@ -155,7 +162,7 @@ MAX_POOL = (
     _max(
         "max-pool-padding-transposed", "height and width of the padding are exchanged", OTHER_SIZE,
         "padding is (height, width)",
-        _over(_padding_transposed),
+        _changed(lambda s: {"padding": pair(s.get("padding", 0))[::-1]}),
     ),
     _max(
         "max-pool-pads-at-the-end", "all padding stands behind the image", "Feature maps are shifted against images.",
@@ -164,6 +171,10 @@ MAX_POOL = (
     _max(
         "max-pool-dilation-ignored", "dilation is ignored", OTHER_SIZE, "the places of a window are dilation apart",
         _changed(lambda s: {"dilation": 1}),
+    ),
+    _max(
+        "max-pool-dilation-first-for-both", "the height's dilation is used for both axes", OTHER_SIZE,
+        "dilation is (height, width)", _changed(lambda s: {"dilation": pair(s.get("dilation", 1))[0]}),
     ),
     _max(
         "max-pool-dilation-start-clipped", "windows that start in the padding lose step", BORDERS,
@@ -179,11 +190,16 @@ MAX_POOL = (
     _max(
         "max-pool-minimum", "min stands in place of max", OTHER_FUNCTION, "the largest value of each window",
         _other(lambda taps: np.min(taps, axis=0),
-               lambda taps: reference.shared([tap == np.min(taps, axis=0) for tap in taps], "first")),
+               lambda taps: reference.shared([tap == np.min(taps, axis=0) for tap in taps], "first"), fill=np.inf),
     ),
     _max(
         "max-pool-mean", "it is average pooling", OTHER_FUNCTION, "the largest value of each window",
         _other(lambda taps: np.mean(taps, axis=0), lambda taps: [np.full_like(taps[0], 1 / len(taps))] * len(taps)),
+    ),
+    _max(
+        "max-pool-by-magnitude", "the value of largest magnitude is taken", OTHER_FUNCTION, "max(x), not max(|x|)",
+        _other(_at_largest_magnitude, lambda taps: reference.shared(
+            [np.abs(tap) == np.max(np.abs(taps), axis=0) for tap in taps], "first")),
     ),
     _max(
         "max-pool-of-magnitudes", "it is the largest magnitude", OTHER_FUNCTION, "max(x), not max(|x|)",

@@ -101,6 +101,16 @@ AVG_POOL = (
         resettled("avg_pool2d", lambda s: {"count_include_pad": True} if "count_include_pad" in s else {}),
     ),
     _avg(
+        "avg-pool-padding-never-counted", "padding is never counted, whatever count_include_pad says", BORDERS,
+        "obey count_include_pad",
+        resettled("avg_pool2d", lambda s: {"count_include_pad": False}),
+    ),
+    _avg(
+        "avg-pool-divides-by-height-squared", "the divisor is the square of the kernel's height", OTHER_FUNCTION,
+        "divide by height times width", _divided(lambda where, settings: (
+            settings.get("divisor_override") or where.kernel[0] ** 2)),
+    ),
+    _avg(
         "avg-pool-sum", "the sum is not divided", OTHER_FUNCTION, "divide by the number of places",
         _divided(lambda where, settings: settings.get("divisor_override") or 1),
     ),
@@ -192,6 +202,11 @@ def _of_largest(grad: Array, x: Array) -> Array:
     return np.where(first.reshape(x.shape), grad, 0.0)
 
 
+def _spread_over_batch(values: Array, x: Array) -> Array:
+    """The mean over the batch, once for each image."""
+    return np.broadcast_to(values.mean(0, keepdims=True), values.shape) if x.ndim > 3 and len(x) else values
+
+
 def _undivided(grad: Array, x: Array) -> Array:
     return np.broadcast_to(grad, x.shape).copy()
 
@@ -232,6 +247,18 @@ GLOBAL = (
     _mean(
         "global-avg-pool-height-only", "only the height is averaged", OTHER_SIZE, "x.mean((2, 3))",
         lambda x: x.mean(-2), _nothing,
+    ),
+    _mean(
+        "global-avg-pool-over-batch", "the batch is averaged too", "All images of a batch give the same.",
+        "x.mean((2, 3))", lambda x: _spread_over_batch(x.mean((-2, -1)), x),
+        lambda grad, x: _undivided(_spread_over_batch(grad, x), x) / math.prod(x.shape[-2:]),
+    ),
+    _mean(
+        "global-avg-pool-regrouped", "every C-th place in a row is averaged", "Every channel is mixed with the others.",
+        "reshape(N, C, H W), not reshape(N, H W, C)",
+        lambda x: x.reshape(*x.shape[:-3], -1, x.shape[-3]).mean(-2),
+        lambda grad, x: np.repeat(
+            grad[..., None, :, 0, 0] / math.prod(x.shape[-2:]), math.prod(x.shape[-2:]), axis=-2).reshape(x.shape),
     ),
     _mean(
         "global-avg-pool-backward-undivided", "the gradient is not divided", NO_LEARNING, "grad / (H W)",

@@ -105,6 +105,25 @@ def without_cell(state: Arrays) -> dict[str, Any]:
     return {**state, "c_0": np.zeros_like(state["c_0"])}
 
 
+def without_hidden(state: Arrays) -> dict[str, Any]:
+    return {**state, "h_0": np.zeros_like(state["h_0"])}
+
+
+def first_rows(value: Any) -> Any:
+    """The first row in place of all."""
+    return np.broadcast_to(value[:1], value.shape).copy()
+
+
+def to_first_row(grad: Any) -> Any:
+    return np.concatenate((grad.sum(0, keepdims=True), np.zeros_like(grad[1:])))
+
+
+def final_exchanged(found: Arrays, x: Any, lengths: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs with the final hidden and cell states exchanged."""
+    other = {"h_n": "c_n", "c_n": "h_n"}
+    return {other.get(name, name): value for name, value in found.items()}
+
+
 def exchanged(state: Arrays) -> dict[str, Any]:
     return {"h_0": state["c_0"], "c_0": state["h_0"]}
 

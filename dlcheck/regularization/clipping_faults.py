@@ -119,7 +119,8 @@ NORM = (
     ),
     _norm(
         "clip-norm-squared", "the norm's root is not taken", "It clips too much, or too little below 1.",
-        "the root of the sum of all squares", _scaled(norm=lambda grads, p: _norm_of(_all(grads), p) ** 2),
+        "the root of the sum of all squares",
+        _scaled(norm=lambda grads, p: _norm_of(_all(grads), p) ** (1 if np.isinf(p) else p)),
     ),
     _norm(
         "clip-norm-root-mean-square", "the mean of the squares is taken, not their sum", NOT_BOUNDED,
@@ -280,6 +281,6 @@ VALUE = (
     ),
     _value(
         "clip-value-to-the-limit", "every value becomes the limit with its sign", TURNED, "clamp to [-c, c]",
-        _elements(lambda grad, limit: limit * np.sign(grad)),
+        _elements(lambda grad, limit: limit * np.nan_to_num(np.sign(grad))),
     ),
 )  # fmt: skip

@@ -122,7 +122,7 @@ DROPOUT = (
     ),
     _fault(
         "dropout-scale-by-drop-rate", "what is kept is divided by p, not by 1 - p", SHRUNK, "x / (1 - p)",
-        _sampler(kept=lambda p: 1 / p if p else 0.0), "https://github.com/lmjohns3/theanets/pull/123",
+        _sampler(kept=lambda p: 1 / p if p else np.inf), "https://github.com/lmjohns3/theanets/pull/123",
         "https://github.com/ayrna/dlordinal/pull/138",
     ),
     _fault(
@@ -155,7 +155,7 @@ DROPOUT = (
     ),
     _fault(
         "dropout-mask-inverted", "it keeps with probability p and scales by 1 - p", SHRUNK, "keep where u >= p",
-        _sampler(mask=lambda rng, shape, p: rng.random(shape) >= p),
+        _sampler(mask=lambda rng, shape, p: rng.random(shape) >= p, kept=lambda p: 1 / (1 - p) if p < 1 else np.inf),
     ),
     _fault(
         "dropout-rate-ignored", "p is ignored, it is 1/2", "Another share is dropped than asked for.", "use p",
@@ -189,6 +189,10 @@ DROPOUT = (
     _fault(
         "dropout-gradient-not-masked", "the gradient passes through what was dropped", NO_LEARNING,
         "multiply by the mask of the forward pass", _gradient(lambda grad, output, scale: grad * scale),
+    ),
+    _fault(
+        "dropout-gradient-straight-through", "the gradient passes as if nothing were dropped or scaled", NO_LEARNING,
+        "grad mask / (1 - p)", _gradient(lambda grad, output, scale: grad),
     ),
     _fault(
         "dropout-gradient-not-scaled", "the gradient lacks the factor 1/(1 - p)", NO_LEARNING, "grad mask / (1 - p)",

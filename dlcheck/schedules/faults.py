@@ -135,7 +135,7 @@ _TABLE = (
     faults("step_lr", "continuous", "the exponent is not rounded down", TOO_LOW, "gamma ** (t // step_size)",
             lambda c: formula(c, lambda lr, t, s: lr * s.gamma ** (t / s.step_size))),
     faults("step_lr", "rounded", "the exponent is rounded to nearest", TOO_LOW, "gamma ** (t // step_size)",
-            lambda c: formula(c, lambda lr, t, s: lr * s.gamma ** math.floor(t / s.step_size + 0.5))),
+            lambda c: formula(c, lambda lr, t, s: lr * s.gamma ** round(t / s.step_size))),
     faults("step_lr", "at-once", "the first fall comes at step 0", TOO_LOW, "gamma ** (t // step_size)",
             lambda c: formula(c, lambda lr, t, s: lr * s.gamma ** (t // s.step_size + 1))),
     faults("step_lr", "once", "the rate falls once only", TOO_HIGH, "gamma ** (t // step_size)",
@@ -179,7 +179,7 @@ _TABLE = (
             lambda c: settings(c, lambda s: {"milestones": sorted(s.milestones)[:1], "repeated": "once"})),
     faults("multistep_lr", "momentary", "the rate is reduced only at a milestone itself", TOO_HIGH,
             "gamma ** number of milestones passed",
-            lambda c: formula(c, lambda lr, t, s: lr * s.gamma ** s.milestones.count(t))),
+            lambda c: formula(c, lambda lr, t, s: lr * s.gamma if t in s.milestones else lr)),
     faults("multistep_lr", "intervals", "milestones are taken for the steps between falls", TOO_HIGH,
             "milestones count from the start",
             lambda c: settings(c, lambda s: {"milestones": np.cumsum(s.milestones).tolist()})),
@@ -276,6 +276,9 @@ _TABLE = (
             lambda c: settings(c, lambda s: {"total_iters": max(s.total_iters - 1, 1)})),
     faults("linear_warmup_lr", "long", "the end is reached a step late", SHIFTED, "t / total_iters",
             lambda c: settings(c, lambda s: {"total_iters": s.total_iters + 1})),
+    faults("linear_warmup_lr", "end-not-reached", "the ramp ends one step short of its end", TOO_LOW, "t / total_iters",
+            lambda c: formula(c, lambda lr, t, s: lr * _line(min(t, s.total_iters) * s.total_iters
+                                                             / (s.total_iters + 1), s))),
     faults("linear_warmup_lr", "geometric", "the rate rises by equal factors", SHIFTED, "start + (end - start) t / T",
             lambda c: formula(c, lambda lr, t, s: lr * _start(s) ** (1 - _share(t, s))
                               * s.end_factor ** _share(t, s))),

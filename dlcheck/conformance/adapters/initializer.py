@@ -31,7 +31,8 @@ class Initializer(Implementation):
         return Observation({"samples": np.stack([calling.to_numpy(t, "the tensor") for t in first])}, facts)
 
     def _filled(self, case: Case, settings: Mapping[str, Any], draws: int, seed: int) -> list[torch.Tensor]:
-        torch.manual_seed(seed)
+        # code that takes a generator should not look at the global stream, which then goes on from run to run
+        torch.manual_seed(next(self.seeds) if self._takes_generator() else seed)
         stream = {"generator": torch.Generator(self.device).manual_seed(seed)} if self._takes_generator() else {}
         return [self._one(case, {**settings, **stream}) for _ in range(draws)]
 

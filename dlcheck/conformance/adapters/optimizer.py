@@ -90,8 +90,7 @@ class TorchOptimizer(Implementation):
                 p.grad = None if grad is None or not hasattr(optimizer, "zero_grad") else p.grad
             given = [(p * grad).sum() for p, grad in zip(params, grads, strict=True) if grad is not None]
             loss = torch.stack(given).sum() if given else torch.zeros((), requires_grad=True)
-            with torch.enable_grad():
-                loss.backward()
+            loss.backward()
             return loss
 
         if not closure:
@@ -104,8 +103,9 @@ class TorchOptimizer(Implementation):
         calls: list[torch.Tensor] = []
 
         def evaluated() -> torch.Tensor:
-            with torch.enable_grad():
-                calls.append(gradients())
+            if not torch.is_grad_enabled():
+                raise Misbehaviour("step(closure) calls it without recording gradients: its backward() would fail")
+            calls.append(gradients())
             return calls[-1]
 
         returned = optimizer.step(evaluated)
