@@ -1,5 +1,6 @@
 """Every benchmark hands its median to the results, from which the report shows the ratios."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +12,10 @@ from dlcheck.outcomes import record
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Compiled code is for measuring: it takes a minute to make, and warns of what is torch's own affair."""
     compiled = [item for item in items if _code(item) == "compiled"]
+    without = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
     for item in compiled:
         item.add_marker(pytest.mark.filterwarnings("ignore"))
+        item.add_marker(without)
     if config.getoption("benchmark_disable") and not config.getoption("benchmark_enable"):
         config.hook.pytest_deselected(items=compiled)
         items[:] = [item for item in items if item not in compiled]

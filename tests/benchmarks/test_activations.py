@@ -48,7 +48,9 @@ def inputs(name, device):
 
 def timed(name, code):
     """The function, ours without the shape checks of the tests."""
-    return inspect.unwrap(getattr(ours, name)) if code == "ours" else INSTEAD[name]
+    if code == "ours":
+        return inspect.unwrap(getattr(ours, name))
+    return torch.compile(INSTEAD[name]) if code == "compiled" else INSTEAD[name]
 
 
 def finished(device):
@@ -57,7 +59,7 @@ def finished(device):
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
-@pytest.mark.parametrize("code", ["ours", "instead"])
+@pytest.mark.parametrize("code", ["ours", "instead", "compiled"])
 @pytest.mark.parametrize("name", INSTEAD)
 def test_forward(benchmark, name, code, device):
     function, given = timed(name, code), inputs(name, device)
@@ -72,7 +74,7 @@ def test_forward(benchmark, name, code, device):
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
-@pytest.mark.parametrize("code", ["ours", "instead"])
+@pytest.mark.parametrize("code", ["ours", "instead", "compiled"])
 @pytest.mark.parametrize("name", INSTEAD)
 def test_forward_and_backward(benchmark, name, code, device):
     function, given = timed(name, code), inputs(name, device)

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import shutil
 
 import numpy as np
 import pytest
@@ -55,8 +54,6 @@ def timed(name, code, device):
 
 
 def unless_impossible(code, device):
-    if code == "compiled" and shutil.which("g++") is None:
-        pytest.skip("no C++ compiler to compile with")
     if code == "reference" and device == "cuda":
         pytest.skip("NumPy has no CUDA device")
 

@@ -38,7 +38,8 @@ INSTEAD = {"lenet5": lenet5, "alexnet": alexnet}
 
 
 def made(name, code, device):
-    return (getattr(ours, name) if code == "ours" else INSTEAD[name])().to(device).eval()
+    module = (getattr(ours, name) if code == "ours" else INSTEAD[name])().to(device).eval()
+    return torch.compile(module) if code == "compiled" else module
 
 
 def images(name, device):
@@ -52,7 +53,7 @@ def finished(device):
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
-@pytest.mark.parametrize("code", ["ours", "instead"])
+@pytest.mark.parametrize("code", ["ours", "instead", "compiled"])
 @pytest.mark.parametrize("name", INSTEAD)
 def test_forward(benchmark, name, code, device):
     benchmark.group = f"{name} forward, {device}"
@@ -67,7 +68,7 @@ def test_forward(benchmark, name, code, device):
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
-@pytest.mark.parametrize("code", ["ours", "instead"])
+@pytest.mark.parametrize("code", ["ours", "instead", "compiled"])
 @pytest.mark.parametrize("name", INSTEAD)
 def test_forward_and_backward(benchmark, name, code, device):
     benchmark.group = f"{name} forward and backward, {device}"
