@@ -122,6 +122,8 @@ def _arrangements(component: Component) -> Iterator[Part]:
     deep = {"num_layers": 2}
     cases = [*_both(component, 4, 3, deep), _case(component, 3, 3, {"num_layers": 3}, state=True)]
     yield "layers", "each layer reads the outputs of the one below with weights and a state of its own", cases, None
+    says = "dropout acts between layers, not after the last: with a share of 1 the upper layer reads zeros"
+    yield "dropout", says, _both(component, 3, 2, {"num_layers": 2, "dropout": 1.0}), None
     both = {"bidirectional": True}
     cases = [*_both(component, 4, 3, both), _case(component, 3, 3, both, state=True)]
     yield "bidirectional", "the second direction reads from the end, and is joined step by step", cases, None

@@ -26,6 +26,7 @@ FORGETS = "The layer sees little more than the last step, however long the seque
 NO_CREDIT = "What happened early gets no credit: only short dependencies are learned."
 OTHER_WEIGHTS = "Weights trained elsewhere give other outputs; training from scratch hides it."
 LESS = "The layer expresses less than it should, and trains worse."
+OVERFITS = "Regularisation is not what was set: the network overfits, or learns from less than it should."
 UNBOUNDED = "States grow without bound and overflow on long sequences."
 PADDING = "Short sequences of a batch depend on how much they are padded."
 BLIND = "Outputs of the second direction belong to other steps than those that they are joined to."
@@ -144,6 +145,12 @@ _TABLE = (
     _faults(_ALL, "layers-share-weights", "upper layers use the recurrent weights of the first", LESS,
             "weight_hh_l{k}, bias_hh_l{k} for layer k",
             lambda c: mapped(c, parameters=(maps.from_first_layer, maps.to_first_layer))),
+    _faults(_ALL, "dropout-unused", "dropout between layers has no effect", OVERFITS,
+            "each layer reads what dropout made of the outputs below",
+            lambda c: mapped(c, settings=maps.without_dropout),
+            ("jihunchoi/recurrent-batch-normalization-pytorch/issues/13",), rnn="rnn-stack-dropout-result-unused"),
+    _faults(_ALL, "dropout-after-last", "the outputs of the last layer are dropped too", OVERFITS,
+            "dropout between layers only", lambda c: mapped(c, outputs=(maps.dropped, maps.dropped))),
     _faults(_ALL, "reverse-uses-forward-weights", "the reverse direction uses the forward weights", LESS,
             "weight_ih_l{k}_reverse for the reverse direction",
             lambda c: mapped(c, parameters=(maps.forward_weights, maps.to_forward_weights))),

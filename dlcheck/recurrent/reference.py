@@ -144,6 +144,7 @@ def rnn_parameters(
     bidirectional: bool = False,
     bias: bool = True,
     batch_first: bool = False,
+    dropout: float = 0.0,
     biases: Biases = "two",
 ) -> Shapes:
     """The shapes of a simple recurrent layer's parameters by name."""
@@ -161,6 +162,7 @@ def rnn(
     bidirectional: bool = False,
     bias: bool = True,
     batch_first: bool = False,
+    dropout: float = 0.0,
     padded_output: PaddedOutput = "zeros",
 ) -> Arrays:
     r"""Simple (Elman) recurrent layers.
@@ -172,12 +174,13 @@ def rnn(
     Shapes: x (T, N, F), with ``batch_first`` (N, T, F); lengths (N,); state {"h_0": (L, N, H)} with L = layers times
     directions, layers outermost; the result {"output": (T, N, D H), "h_n": (L, N, H)} with D directions.
     Conventions: ``padded_output`` is what the output holds beyond a sequence's length, zeros or the last state.
+    Settings: ``dropout`` between layers in training is 0 or 1, which leaves the upper layers zeros to read.
     Raises: ValueError for shapes that do not fit or lengths out of range, TypeError for lengths that are no integers.
     Source: Elman 1990, "Finding structure in time"; Schuster, Paliwal 1997, "Bidirectional recurrent neural networks",
     section II; Graves et al. 2013, "Speech recognition with deep recurrent neural networks", equation 11; the notes
     001, section 1.2.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
     return outputs(simple(nonlinearity), arrangement, x, parameters, state, lengths)
 
 
@@ -193,6 +196,7 @@ def rnn_backward(
     bidirectional: bool = False,
     bias: bool = True,
     batch_first: bool = False,
+    dropout: float = 0.0,
     padded_output: PaddedOutput = "zeros",
 ) -> Arrays:
     r"""Backpropagation through time of ``rnn``.
@@ -204,7 +208,7 @@ def rnn_backward(
     Shapes and Raises as ``rnn``; grad {"output" or "h_n": their shapes}.
     Source: Werbos 1990, "Backpropagation through time", section III.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
     return gradients(simple(nonlinearity), arrangement, grad, x, parameters, state, lengths)
 
 
@@ -226,6 +230,7 @@ def lstm_parameters(
     bidirectional: bool = False,
     bias: bool = True,
     batch_first: bool = False,
+    dropout: float = 0.0,
     biases: Biases = "two",
 ) -> Shapes:
     """The shapes of an LSTM's parameters by name."""
@@ -242,6 +247,7 @@ def lstm(
     bidirectional: bool = False,
     bias: bool = True,
     batch_first: bool = False,
+    dropout: float = 0.0,
     padded_output: PaddedOutput = "zeros",
     forget_bias: float = 0.0,
     gate_activation: GateActivation = "sigmoid",
@@ -257,7 +263,7 @@ def lstm(
     Source: Hochreiter, Schmidhuber 1997, "Long short-term memory"; Gers, Schmidhuber, Cummins 2000, "Learning to
     forget", section 3; Graves et al. 2013, equations 3 to 7; the notes 001, section 1.2.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
     return outputs(remembering(forget_bias, gate_activation), arrangement, x, parameters, state, lengths)
 
 
@@ -272,6 +278,7 @@ def lstm_backward(
     bidirectional: bool = False,
     bias: bool = True,
     batch_first: bool = False,
+    dropout: float = 0.0,
     padded_output: PaddedOutput = "zeros",
     forget_bias: float = 0.0,
     gate_activation: GateActivation = "sigmoid",
@@ -286,7 +293,7 @@ def lstm_backward(
     Shapes, Conventions and Raises as ``lstm``; grad {"output", "h_n" or "c_n": their shapes}.
     Source: Graves, Schmidhuber 2005, "Framewise phoneme classification", appendix A.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
     return gradients(remembering(forget_bias, gate_activation), arrangement, grad, x, parameters, state, lengths)
 
 
@@ -306,6 +313,7 @@ def gru_parameters(
     bidirectional: bool = False,
     bias: bool = True,
     batch_first: bool = False,
+    dropout: float = 0.0,
     biases: Biases = "two",
 ) -> Shapes:
     """The shapes of a GRU's parameters by name."""
@@ -322,6 +330,7 @@ def gru(
     bidirectional: bool = False,
     bias: bool = True,
     batch_first: bool = False,
+    dropout: float = 0.0,
     padded_output: PaddedOutput = "zeros",
     reset: Reset = "after",
     update: Update = "keeps",
@@ -341,7 +350,7 @@ def gru(
     before, z keeps); Chung et al. 2014, "Empirical evaluation of gated recurrent neural networks", equations 4 to 8 (z
     takes); the notes 001, section 1.2.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
     return outputs(gated(reset, update, biases, gate_activation), arrangement, x, parameters, state, lengths)
 
 
@@ -356,6 +365,7 @@ def gru_backward(
     bidirectional: bool = False,
     bias: bool = True,
     batch_first: bool = False,
+    dropout: float = 0.0,
     padded_output: PaddedOutput = "zeros",
     reset: Reset = "after",
     update: Update = "keeps",
@@ -371,7 +381,7 @@ def gru_backward(
     Shapes, Conventions and Raises as ``gru``; grad {"output" or "h_n": their shapes}.
     Source: derived from the forward equations by the chain rule.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
     return gradients(gated(reset, update, biases, gate_activation), arrangement, grad, x, parameters, state, lengths)
 
 

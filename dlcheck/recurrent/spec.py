@@ -110,7 +110,13 @@ UPDATE = Convention(
     (CHO, CHUNG, LASAGNE),
 )
 
-SETTINGS: Mapping[str, Any] = {"num_layers": 1, "bias": True, "batch_first": False, "bidirectional": False}
+SETTINGS: Mapping[str, Any] = {
+    "num_layers": 1,
+    "bias": True,
+    "batch_first": False,
+    "dropout": 0.0,
+    "bidirectional": False,
+}
 
 
 def sizes(case: Case) -> Mapping[str, Any]:

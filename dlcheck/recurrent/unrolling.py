@@ -48,13 +48,22 @@ class Recurrence:
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """How layers are put together: how many, one or both directions, with biases or not, and the axes of x."""
+    """How layers are put together: how many, one or both directions, with biases or not, and the axes of x.
+
+    ``dropout`` is the share of what each layer but the last gives that the next one does not see: 0, or 1, which leaves
+    it zeros. Shares between them are drawn at random, which is no part of the reference. Raises ValueError for others.
+    """
 
     num_layers: int = 1
     bidirectional: bool = False
     bias: bool = True
     batch_first: bool = False
     padded_output: PaddedOutput = "zeros"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.dropout not in (0, 1):
+            raise ValueError(f"dropout is {self.dropout!r}, expected 0 or 1: what lies between is random")
 
     def runs(self) -> Iterator[tuple[int, str]]:
         """Every layer and direction in the order of the state's rows, the direction as the suffix of its parameters."""
@@ -150,6 +159,7 @@ def _forward(
         tapes.append(_Tape(given, kept, steps))
         if suffix or not arrangement.bidirectional:
             sequence, parts = np.concatenate(parts, axis=2), []
+            sequence = sequence if layer == arrangement.num_layers - 1 else (1 - arrangement.dropout) * sequence
     return sequence, finals, tapes
 
 
@@ -198,7 +208,7 @@ def backward(
         starts.append(start)
         grad_below = grad_below + (recurrence.read(grad_x, lengths)[0] if suffix else grad_x)
         if not suffix:
-            arriving, grad_below = grad_below, 0.0
+            arriving, grad_below = ((1 - arrangement.dropout) * grad_below if layer else grad_below), 0.0
     below = {f"{name}_0": np.stack(row) for name, row in zip(STATES, zip(*reversed(starts), strict=True), strict=False)}
     kept = {name: value for name, value in below.items() if name in (state or {})}
     return {"x": arrangement.time_first(arriving)} | {name: found[name] for name in parameters if name in found} | kept
