@@ -18,8 +18,6 @@ from dlcheck.normalization.placement_claims import relu_gamma_beta as relu_gamma
 from dlcheck.normalization.placement_claims import sigmoid_linear_region as sigmoid_linear_region
 from dlcheck.normalization.placement_claims import small_batch as small_batch
 
-PAIR = np.array([[0.0], [2.0]])
-"""A batch of two values with mean 1 and variance 1."""
 _FULL = {"momentum": 1.0}
 
 
@@ -111,7 +109,7 @@ def scale_invariant(implementation: Any) -> Judgement:
     x, weight, bias = probes.batch(200)
     found = probes.output(implementation, 4 * x, weight, bias, eps=0.25)
     tied = probes.close(found, probes.output(implementation, x, weight, bias, eps=0.25 / 16), 8.0)
-    turned = probes.output(implementation, -PAIR, eps=1e-12)
+    turned = probes.output(implementation, -probes.PAIR, eps=1e-12)
     return Judgement(
         evidence(*steps, tied="the implementation gives the same for 4x with eps as for x with eps / 16"),
         confirmed=proved(*steps) and tied,
@@ -148,7 +146,7 @@ def identity_recoverable(implementation: Any) -> Judgement:
     same = probes.close(probes.output(implementation, x, *parameters), x, 32.0)
     other, _, _ = probes.batch(301)
     anywhere = probes.close(probes.output(implementation, other, *parameters, statistics, "eval"), other, 32.0)
-    later = probes.output(implementation, PAIR + 10, np.array([1.0]), np.array([1.0]), eps=1e-12)
+    later = probes.output(implementation, probes.PAIR + 10, np.array([1.0]), np.array([1.0]), eps=1e-12)
     return Judgement(
         evidence(*steps, tied="the implementation returns the batch in training, and any batch in evaluation"),
         confirmed=proved(*steps) and same and anywhere,
@@ -159,7 +157,7 @@ def identity_recoverable(implementation: Any) -> Judgement:
             {"x": [10.0, 12.0], "gamma": 1.0, "beta": 1.0, "eps": 0.0},
             claimed=[10.0, 12.0],
             actual=later[:, 0].tolist(),
-            confirmed=probes.close(later, PAIR, 1e4),
+            confirmed=probes.close(later, probes.PAIR, 1e4),
         ),
         explanation="What a batch has as its common mean and scale never gets through the layer in training, whatever "
         "gamma and beta are.",
@@ -177,7 +175,7 @@ def identity_recoverable(implementation: Any) -> Judgement:
     component="batch_norm",
 )
 def train_uses_unbiased(implementation: Any) -> Judgement:
-    found = probes.output(implementation, PAIR, eps=1e-12)
+    found = probes.output(implementation, probes.PAIR, eps=1e-12)
     biased = 0
     for stream in range(probes.CASES):
         x, _, _ = probes.batch(400 + stream, (5, 2))
@@ -222,7 +220,7 @@ def backward_statistics(implementation: Any) -> Judgement:
     tied = probes.close(probes.gradient(implementation, grad, x, weight, bias), expected, 64.0)
     one = np.ones((2, 1))
     fixed = probes.gradient(
-        implementation, one, PAIR, one[0], one[0], (np.zeros(1), np.array([4.0])), "eval", eps=1e-12
+        implementation, one, probes.PAIR, one[0], one[0], (np.zeros(1), np.array([4.0])), "eval", eps=1e-12
     )
     return Judgement(
         evidence(*steps, tied="the implementation's gradient is the proved one"),
@@ -264,8 +262,8 @@ def backward_orthogonal(implementation: Any) -> Judgement:
         right += probes.close(found.sum(0), np.zeros(3), 64.0) and probes.close((found * hats).sum(0), product, 64.0)
     upstream = np.array([[0.0], [1.0]])
     one = np.ones(1)
-    pulled = probes.gradient(implementation, upstream, PAIR, one, one, eps=1.0)
-    inner = float((pulled * (PAIR - 1) / np.sqrt(2)).sum())
+    pulled = probes.gradient(implementation, upstream, probes.PAIR, one, one, eps=1.0)
+    inner = float((pulled * (probes.PAIR - 1) / np.sqrt(2)).sum())
     return Judgement(
         evidence(
             *steps, tied=f"the implementation's sums and products are the proved ones in {right} of {probes.CASES}"
@@ -336,7 +334,7 @@ def inference_full_data(implementation: Any) -> Judgement:
 def inference_moving_average(implementation: Any) -> Judgement:
     def weights(momentum: float | None, steps: int = 6) -> np.ndarray:
         """What each batch counts for: the running mean where that one alone has mean 1, the others 0."""
-        apart = [PAIR - 1 + np.arange(steps)[t] * 0 for t in range(steps)]
+        apart = [probes.PAIR - 1 + np.arange(steps)[t] * 0 for t in range(steps)]
         found = [
             probes.averages(implementation, [b + float(t == one) for t, b in enumerate(apart)], momentum=momentum)[0][0]
             for one in range(steps)

@@ -11,10 +11,6 @@ from dlcheck.evidence.symbolic import evidence, proved
 from dlcheck.judgement import Counterexample, Evidence, Figure, Judgement, claim
 from dlcheck.normalization import probes, proofs
 
-PAIR = np.array([[0.0], [2.0]])
-"""A batch of two values with mean 1 and variance 1."""
-
-
 _BN = notes("001, section 4")
 _BN3 = notes("003, batch normalisation")
 _IOFFE = Source(
@@ -293,7 +289,10 @@ def before_activation(implementation: Any) -> Judgement:
     )
     one = np.ones(1)
     kept = (np.zeros(1), np.array([4.0]))
-    found = [probes.output(implementation, batch, one, 0 * one, kept, "eval", eps=1e-12) for batch in (PAIR, PAIR + 2)]
+    found = [
+        probes.output(implementation, batch, one, 0 * one, kept, "eval", eps=1e-12)
+        for batch in (probes.PAIR, probes.PAIR + 2)
+    ]
     after = (np.maximum(np.array([[0.0], [1.0], [4.0]]) + b, 0.0) for b in (0.0, -1.0))
     swapped = [probes.output(implementation, batch, eps=1e-12)[:, 0].round(3).tolist() for batch in after]
     return Judgement(

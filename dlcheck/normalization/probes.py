@@ -17,6 +17,9 @@ CASES = 40
 ROUNDINGS = 256
 """That an output of a batch of some dozens of values passes through, at the size of the largest number in it."""
 
+PAIR = np.array([[0.0], [2.0]])
+"""A batch of two values with mean 1 and variance 1."""
+
 
 def close(actual: Any, expected: Any, size: float = 1.0) -> bool:
     """Whether numbers agree within roundings at the size of the largest of them, or a given one."""
