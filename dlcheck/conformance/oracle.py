@@ -42,10 +42,16 @@ def _parameters(function: Callable[..., Any]) -> frozenset[str]:
 
 
 class Reference(Implementation):
-    """The reference under named options of its conventions, with at most one fault."""
+    """The reference under named options of its conventions, with at most one fault; ``seed`` is that of its draws."""
 
-    def __init__(self, component: Component, options: Mapping[str, str] | None = None, fault: Fault | None = None):
-        self.component, self.options, self.fault = component, dict(options or {}), fault
+    def __init__(
+        self,
+        component: Component,
+        options: Mapping[str, str] | None = None,
+        fault: Fault | None = None,
+        seed: int = 0,
+    ):
+        self.component, self.options, self.fault, self.seed = component, dict(options or {}), fault, seed
         self.name = fault.id if fault else "reference"
         self._module = registry.module(registry.families()[component.name], "reference")
         chosen = map(self._option, self.options.items())

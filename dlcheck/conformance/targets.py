@@ -91,9 +91,9 @@ def adapt(
     return adapted
 
 
-def ours(component: Component, name: str, device: str = "cpu") -> Implementation | None:
+def ours(component: Component, name: str, device: str = "cpu", seed: int = 0) -> Implementation | None:
     """Our implementation of that name, or None where it is not provided."""
     if name == "reference":
-        return Reference(component)
+        return Reference(component, seed=seed)
     code = registry.implementation(component.name, name)
-    return None if code is None else adapt(component, code, device=device)
+    return None if code is None else adapt(component, code, device=device, seed=seed)

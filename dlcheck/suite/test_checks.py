@@ -27,7 +27,7 @@ def _options() -> Iterator[Any]:
 @pytest.mark.parametrize("name", registry.IMPLEMENTATIONS)
 @pytest.mark.parametrize("component", registry.components().values(), ids=registry.components())
 def test_conforms(component: Component, name: str, run: Run, report: Callable[..., None]) -> None:
-    code = ours(component, name, run.device)
+    code = ours(component, name, run.device, run.seed)
     if code is None:
         return report([record("check", component.name, "not provided", component=component.name, implementation=name)])
     found = judge(component, code, seed=run.seed, examples=run.examples)

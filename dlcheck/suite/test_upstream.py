@@ -26,7 +26,7 @@ _PATIENCE = 120.0
 @pytest.mark.parametrize("counterpart", registry.counterparts(), ids=lambda counterpart: counterpart.name)
 def test_upstream(counterpart: Counterpart, run: Run, report: Callable[..., None]) -> None:
     component = registry.components()[counterpart.component]
-    code = targets.adapt(component, targets.load(counterpart.target), counterpart.settings)
+    code = targets.adapt(component, targets.load(counterpart.target), counterpart.settings, seed=run.seed)
     found = judge(component, code, fixed=counterpart.settings, seed=run.seed, examples=run.examples)
     report([_judged(counterpart, found)])
 

@@ -41,14 +41,14 @@ def _gradients(reference: Reference, case: Case, output: Array) -> dict[str, Arr
 
 
 def _plain(reference: Reference, case: Case) -> Observation:
-    values = _one(reference, case, np.random.default_rng(0))
+    values = _one(reference, case, np.random.default_rng(reference.seed))
     if case.run == "backward":
         del values["output"]
     return Observation(values, function.facts(case, function.given(reference.component, case)))
 
 
 def _draws(reference: Reference, case: Case) -> Observation:
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(reference.seed)
     draws = [_one(reference, case, rng) for _ in range(case.inputs["draws"])]
     values = {"samples" if name == "output" else name: np.stack([draw[name] for draw in draws]) for name in draws[0]}
     samples = values["samples"]
