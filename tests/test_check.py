@@ -58,6 +58,27 @@ def test_an_unknown_mistake_says_so():
     assert report.findings[0].details["diagnosis"] == "no known mistake matches"
 
 
+def hasty_cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """Ignores weights and smoothing, and divides by all examples; its sum of exponentials overflows."""
+    log_p = input - input.exp().sum(1, keepdim=True).log()
+    losses = -log_p.gather(1, target.clamp(min=0).unsqueeze(1)).squeeze(1) * (target != ignore_index)
+    return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
+
+
+def test_several_mistakes_are_named_each_with_its_consequences():
+    report = dlcheck.check(hasty_cross_entropy, "cross_entropy", examples=0)
+    flags = [finding.flag for finding in report.findings if finding.severity == "error"]
+    named = ["ce-weight-ignored", "ce-ignored-in-mean", "ce-label-smoothing-ignored"]
+    assert list(dict.fromkeys(flags)) == [*named, None]
+    assert sorted(map(flags.count, named), reverse=True) == [flags.count(flag) for flag in named]
+    first, text = report.findings[0], str(report)
+    assert first.details["diagnosis"] == "matches the known mistake ce-weight-ignored here; it is not the only one"
+    assert text.count("✗") == len(named) + 1
+    unexplained = next(finding for finding in report.findings if finding.check == "losses.cross_entropy.extremes")
+    assert unexplained.flag is None
+    assert unexplained.details["diagnosis"] == "no known mistake matches"
+
+
 def test_the_answer_has_the_form_of_the_contract(wrong):
     answer = json.loads(results.dumps(wrong.to_json()))
     assert answer["schema"] == "dlcheck.check/1"

@@ -41,8 +41,8 @@ Read = tuple[np.ndarray, dict[str, tuple[np.ndarray, Law]]]
 
 _ALIKE = 2.0**-40
 """Images and factors nearer to each other than this are taken for equal when draws are read back."""
-_SMALL = 2.0**-16
-"""A step of a difference quotient."""
+_SMALL = 2.0**-26
+"""A step of a difference quotient: small, for a quotient across the kink of a clipped pixel misleads."""
 
 
 def _nearest(samples: np.ndarray, candidates: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from dlcheck.conformance import diagnosis, explanation
 from dlcheck.conformance.adapters import frameworks
 from dlcheck.conformance.common_checks import all_checks
 from dlcheck.conformance.comparison import Comparison, Trial
-from dlcheck.conformance.findings import CheckOutcome, Finding, Report
+from dlcheck.conformance.findings import CheckOutcome, Finding, Report, root_cause_first
 from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Refused
 from dlcheck.conformance.isolation import Isolated
 from dlcheck.conformance.oracle import Reference
@@ -90,14 +90,14 @@ def judge(
     found: diagnosis.Diagnosis | None = None
     if failing:
         found = diagnosis.diagnose(trial, binding, failing, survivors[0])
-        if found.matching:
+        if found.causes:
             followed = {**followed, **{axis: name for axis, name in found.options.items() if axis in followed}}
     findings = [
         explanation.finding(trial, check, case, comparison, found, seed)
         for check, (_, case, comparison) in zip(checks, judged, strict=True)
         if case is not None
     ]
-    findings += explanation.unmet(component, followed, demanded or {})
+    findings = root_cause_first([*findings, *explanation.unmet(component, followed, demanded or {})])
     outcomes = tuple(outcome for outcome, _, _ in judged)
     return Report(component.name, implementation.name, followed, outcomes, tuple(findings))
 

@@ -13,16 +13,34 @@ from dlcheck.conformance.oracle import Reference
 
 Place = tuple[Check, Case]
 Options = Mapping[str, str]
+_FEW = 4
+"""Failing places in which the conventions of a target with several mistakes are sought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Known mistakes that cannot be told apart, and the failing checks in which they give the implementation's numbers."""
+
+    faults: tuple[Fault, ...]
+    checks: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The known mistakes that reproduce every number, the conventions beside them, and the mistakes ruled out."""
+    """What is wrong: one cause where it reproduces every number, else those that reproduce some, the widest first.
 
-    matching: tuple[Fault, ...]
+    ``options`` are the conventions beside them, ``places`` is the number of cases compared.
+    """
+
+    causes: tuple[Cause, ...]
+    whole: bool
     options: Options
     ruled_out: tuple[Fault, ...]
     places: int
+
+    def of(self, check: Check) -> tuple[Fault, ...]:
+        """The known mistakes that explain why a check fails."""
+        return next((cause.faults for cause in self.causes if check.id in cause.checks), ())
 
 
 @cache
@@ -106,7 +124,8 @@ def determined(component: Component, survivors: Sequence[Options]) -> dict[str, 
 def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], options: Options) -> Diagnosis:
     """Try every known mistake of the component, under the identified conventions first, then under others.
 
-    Conventions that explain most checks are doubted on one axis only, others on two.
+    Conventions that explain most checks are doubted on one axis only, others on two. Where no mistake explains all
+    that fails, there may be several.
     """
     component = trial.component
     places = _quickest_first(checks, failing)
@@ -115,21 +134,69 @@ def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], op
     for tried in _nearest_first(component, options, doubted):
         matching = [f for f in known if _reproduces(trial, reference(component, tried, f.id), places, failing)]
         if matching:
+            hypothesis = reference(component, tried, matching[0].id)
+            cause = Cause(tuple(matching), _explained(trial, hypothesis, failing))
             others = tuple(fault for fault in known if fault not in matching)
-            return Diagnosis(tuple(matching), tried, others, len(places))
-    return Diagnosis((), options, tuple(known), len(places))
+            return Diagnosis((cause,), True, tried, others, len(places))
+    probable = _probable(trial, known, _shortest(failing)[:_FEW], options)
+    causes = tuple(_several(trial, known, places, probable))
+    return Diagnosis(causes, False, probable if causes else options, (), len(places))
+
+
+def _probable(trial: Trial, known: Sequence[Fault], places: Sequence[Place], options: Options) -> Options:
+    """The conventions, doubted on one axis, beside which some mistake explains most of a few failing places."""
+
+    def most(tried: Options) -> int:
+        suspects = (reference(trial.component, tried, fault.id) for fault in known)
+        return max((len(_explained(trial, suspect, places)) for suspect in suspects), default=0)
+
+    return max(_nearest_first(trial.component, options, 1), key=most)
+
+
+def _several(trial: Trial, known: Sequence[Fault], places: Sequence[Place], options: Options) -> Iterator[Cause]:
+    """Mistakes that explain what fails between them: each shows nowhere else, and explains a third of what it shows in.
+
+    Those that explain most come first, each with what those before it leave.
+    """
+    right = reference(trial.component, options)
+    sound = [place for place in places if agrees(trial, right, place)]
+    failing = {place[0].id: place for place in reversed(_shortest(places)) if agrees(trial, right, place) is False}
+    wrong = list(failing.values())
+    found: dict[frozenset[str], list[Fault]] = {}
+    for fault in known:
+        suspect = reference(trial.component, options, fault.id)
+        if all(agrees(trial, suspect, place) is not False for place in sound):
+            explained = _explained(trial, suspect, wrong)
+            if _shows(trial, suspect, right, wrong) <= 3 * len(explained):
+                found.setdefault(explained, []).append(fault)
+    left = frozenset(failing)
+    while found and (most := max(found, key=lambda explained: len(explained & left))) & left:
+        yield Cause(tuple(found.pop(most)), most & left)
+        left -= most
+
+
+def _explained(trial: Trial, hypothesis: Reference, failing: Sequence[Place]) -> frozenset[str]:
+    return frozenset(place[0].id for place in failing if agrees(trial, hypothesis, place))
+
+
+def _shows(trial: Trial, suspect: Reference, right: Reference, failing: Sequence[Place]) -> int:
+    """In how many failing places a mistake is visible."""
+    cases = [trial.case(case) for _, case in failing]
+    return sum(suspect.digest(case) != right.digest(case) for case in cases)
 
 
 def _quickest_first(checks: Sequence[Check], failing: Sequence[Place]) -> list[Place]:
     """A plain case, which rejects most mistakes, then the failing ones, then the others; short runs first."""
 
-    def length(place: Place) -> int:
-        return len(place[1].inputs.get("steps", ()))
-
     places = [(check, case) for check in checks for case in check.cases]
     plain = next(place for place in places if place[0].observes == "values")
-    others = sorted((place for place in places if place is not plain and place not in failing), key=length)
-    return [plain, *sorted(failing, key=length), *others]
+    others = _shortest(place for place in places if place is not plain and place not in failing)
+    return [plain, *_shortest(failing), *others]
+
+
+def _shortest(places: Iterable[Place]) -> list[Place]:
+    """Places with short runs first."""
+    return sorted(places, key=lambda place: len(place[1].inputs.get("steps", ())))
 
 
 def _nearest_first(component: Component, options: Options, doubted: int) -> Iterable[Options]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dlcheck import registry
-from dlcheck.component import Case, Check, Component
+from dlcheck.component import Case, Check, Component, Fault
 from dlcheck.conformance.comparison import Comparison, Trial
 from dlcheck.conformance.diagnosis import Diagnosis, combinations, reference
 from dlcheck.conformance.findings import Finding
@@ -20,7 +20,7 @@ def finding(
 ) -> Finding:
     """The finding of one failing check; ``failure`` is a comparison, or what the target did in place of answering."""
     component, target = trial.component, trial.implementation.name
-    known = diagnosis.matching if diagnosis else ()
+    known = diagnosis.of(check) if diagnosis else ()
     comparison = failure if isinstance(failure, Comparison) else None
     source, ran = component.sources[0], trial.case(case)
     fixed = [f"--set {name}={value}" for name, value in trial.given.items()]
@@ -30,7 +30,7 @@ def finding(
         "input": described(ran),
         **(_numbers(comparison) if comparison else {}),
         "pattern": _pattern(trial, case) if comparison and case.run == "trajectory" else "",
-        "diagnosis": _diagnosed(diagnosis),
+        "diagnosis": _diagnosed(diagnosis, known) if diagnosis and check.severity == "error" else "",
         "ruled out": "; ".join(f.says for f in diagnosis.ruled_out[:_SHOWN]) if diagnosis and known else "",
         "effect": known[0].effect if known else "",
         "fix": known[0].fix if known else "",
@@ -40,7 +40,7 @@ def finding(
     return Finding(
         check.id,
         check.severity,
-        f"{component.name}: {_cause(check, failure, diagnosis)}",
+        f"{component.name}: {known[0].says if known else _failure(check, failure)}",
         flag=known[0].id if known else None,
         parameters={**ran.settings, "dtype": ran.dtype, "layout": ran.layout},
         expected=comparison.expected if comparison else None,
@@ -73,22 +73,19 @@ def text(found: Finding) -> str:
     return "\n".join([found.summary, *(f"  {key:<{width}}  {value}" for key, value in found.details.items() if value)])
 
 
-def _cause(check: Check, failure: Comparison | str, diagnosis: Diagnosis | None) -> str:
-    if diagnosis and diagnosis.matching:
-        return diagnosis.matching[0].says
+def _failure(check: Check, failure: Comparison | str) -> str:
     if isinstance(failure, str):
         return failure
     return failure.says or f"this does not hold: {check.says}"
 
 
-def _diagnosed(diagnosis: Diagnosis | None) -> str:
-    if diagnosis is None:
-        return ""
-    if not diagnosis.matching:
+def _diagnosed(diagnosis: Diagnosis, known: tuple[Fault, ...]) -> str:
+    if not known:
         return "no known mistake matches"
-    names = " or ".join(fault.id for fault in diagnosis.matching)
-    several = " (they cannot be told apart here)" if len(diagnosis.matching) > 1 else ""
-    return f"matches the known mistake {names}{several} in all {diagnosis.places} cases"
+    names = " or ".join(fault.id for fault in known)
+    several = " (they cannot be told apart here)" if len(known) > 1 else ""
+    where = f"in all {diagnosis.places} cases" if diagnosis.whole else "here; it is not the only one"
+    return f"matches the known mistake {names}{several} {where}"
 
 
 def _numbers(comparison: Comparison) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What a check of somebody's code found: the report as an object, as JSON and as text."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -71,9 +72,9 @@ class Report:
         followed = "".join(f"\n    {axis:<24} {option}" for axis, option in self.conventions.items())
         lines += [f"  conventions followed{followed}"] if followed else []
         errors = [finding for finding in self.findings if finding.severity == "error"]
-        if errors:
-            lines += ["", *_shown(errors[0])]
-            others = [_short(finding.check) for finding in errors[1:]]
+        for first, *rest in _by_cause(errors):
+            lines += ["", *_shown(first)]
+            others = [_short(finding.check) for finding in rest]
             lines += [f"    {len(others)} further checks fail: {', '.join(others)}"] if others else []
         for finding in self.findings:
             lines += ["", *_shown(finding)] if finding.severity == "advice" else []
@@ -87,6 +88,20 @@ class Report:
         parts = [f"{count('pass')} of {len(self.checks)} checks pass"]
         parts += [f"{count(s)} {words}" for s, words in _COUNTED.items() if count(s)]
         return f"{', '.join(parts)} ({examples} examples)"
+
+
+def root_cause_first(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with the known mistake that makes most checks fail first, and what no known mistake explains last."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    rest = [finding for finding in findings if finding.severity != "error"]
+    return [*itertools.chain.from_iterable(_by_cause(errors)), *rest]
+
+
+def _by_cause(errors: Sequence[Finding]) -> list[list[Finding]]:
+    groups: dict[str | None, list[Finding]] = {}
+    for finding in errors:
+        groups.setdefault(finding.flag, []).append(finding)
+    return sorted(groups.values(), key=lambda group: (group[0].flag is None, -len(group)))
 
 
 _COUNTED: dict[Status, str] = {"fail": "fail", "not_provided": "not provided", "error": "could not be run"}

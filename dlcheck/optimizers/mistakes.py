@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ Step = tuple[Array, State | None]
 Rule = Callable[..., Step]
 
 
+@cache
 def _defaults(component: str) -> dict[str, Any]:
     parameters = inspect.signature(getattr(reference, component)).parameters
     return {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
