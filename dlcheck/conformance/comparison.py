@@ -65,6 +65,7 @@ class Trial:
         self.component, self.implementation, self.given = component, implementation, dict(fixed or {})
         self._fixed = {name: value for name, value in self.given.items() if name in component.settings}
         self._form = form.named(component.form)
+        self.random_runs = self._form.random_runs
         self._cases: dict[Case, Case] = {}
         self._seen: dict[Case, Observation | Exception] = {}
         self._surroundings = Surroundings()
@@ -129,7 +130,7 @@ class Trial:
         if check.observes != "values":
             return self._compare_facts(hypothesis, check.observes, case, seen)
         with np.errstate(all="ignore"):
-            if case.run in self._form.random_runs:
+            if case.run in self.random_runs:
                 return self._compare_draws(hypothesis, case, seen)
             # hypotheses that give the same numbers are one: most options and mistakes show in few cases
             key = case, check.severity, quick, hypothesis.digest(self.case(case))
@@ -158,6 +159,8 @@ class Trial:
         """
         if seen.shapes != expected.shapes:
             return None
+        if np.any(np.isnan(seen.flat) != np.isnan(expected.flat)):
+            return Comparison(math.inf)
         error = np.abs(seen.flat - expected.flat)
         rough = numerics.roundings(expected.flat, self.case(case).dtype, self.component.operations(case))
         if np.all(error <= rough):
@@ -201,7 +204,7 @@ class Trial:
 
     def _done_around(self, case: Case, seen: Observation) -> str:
         """What a run, or a second one, did to the process around it, in words."""
-        runs = [seen] if case.run in self._form.random_runs else [seen, self._repeated(case)]
+        runs = [seen] if case.run in self.random_runs else [seen, self._repeated(case)]
         return next(filter(None, (run.facts.get("surroundings") for run in runs)), "")
 
     def _repeated(self, case: Case) -> Observation:

@@ -91,7 +91,7 @@ class Report:
 
 
 def root_cause_first(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings with the known mistake that makes most checks fail first, and what no known mistake explains last."""
+    """The findings with the known mistake that fails most checks first, and what none explains last."""
     errors = [finding for finding in findings if finding.severity == "error"]
     rest = [finding for finding in findings if finding.severity != "error"]
     return [*itertools.chain.from_iterable(_by_cause(errors)), *rest]
