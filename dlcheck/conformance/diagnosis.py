@@ -219,8 +219,8 @@ def _quickest_first(checks: Sequence[Check], failing: Sequence[Place]) -> list[P
 
 
 def _shortest(places: Iterable[Place]) -> list[Place]:
-    """Places with short runs first."""
-    return sorted(places, key=lambda place: len(place[1].inputs.get("steps", ())))
+    """Places with numbers before those with facts, which tell few mistakes apart; short runs first."""
+    return sorted(places, key=lambda place: (place[0].observes != "values", len(place[1].inputs.get("steps", ()))))
 
 
 def _nearest_first(component: Component, options: Options, doubted: int) -> Iterable[Options]:
