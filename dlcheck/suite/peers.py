@@ -89,7 +89,7 @@ _OF_KERAS_BATCH_NORM = {
 }
 _CORRECTION = (
     "1 - beta_2^t is worked out in float32, where beta_2 = 0.999 leaves five digits of it: the first step is 6.7e-6 of "
-    "itself too short"
+    "itself too short, and the second is off by about as much"
 )
 _NO_STEP = (
     "1 - beta_2^t is worked out in the parameter's dtype: 0 in bfloat16, which rounds beta_2 = 0.999 to 1, so that no "
@@ -104,7 +104,10 @@ _LAWS = tuple(f"initializers.trunc_normal_.{check}" for check in ("law", "std", 
 
 
 def _adam(component: str, name: str, **follows: str) -> Counterpart:
-    known = {f"optimizers.{component}.first_step": _CORRECTION, f"optimizers.{component}.half": _NO_STEP}
+    known = {
+        **{f"optimizers.{component}.{check}": _CORRECTION for check in ("first_step", "several_parameters")},
+        f"optimizers.{component}.half": _NO_STEP,
+    }
     return _peer(component, f"keras.optimizers:{name}", {}, known, epsilon="hat", default_eps="1e-7", **follows)
 
 
