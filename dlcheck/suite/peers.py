@@ -39,6 +39,8 @@ _OPTAX = (
     _peer("mse_loss", "optax.losses:squared_error", scale="none"),
     _peer("huber_loss", "optax.losses:huber_loss", default_reduction="none", scaling="delta"),
     _peer("binary_cross_entropy_with_logits", "optax.losses:sigmoid_binary_cross_entropy", default_reduction="none"),
+    _peer("cross_entropy", "optax.losses:softmax_cross_entropy", default_reduction="none"),
+    _peer("cross_entropy", "optax.losses:softmax_cross_entropy_with_integer_labels", default_reduction="none"),
     _peer("kl_div", "optax.losses:kl_divergence", default_reduction="classes"),
 )
 

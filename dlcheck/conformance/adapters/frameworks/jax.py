@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 from dlcheck.component import Component
 from dlcheck.conformance.adapters.frameworks import naming
 from dlcheck.conformance.adapters.frameworks.filling import in_place
-from dlcheck.conformance.implementation import Misbehaviour
+from dlcheck.conformance.implementation import Misbehaviour, NotProvided
 
 jax.config.update("jax_enable_x64", True)
 
@@ -28,7 +28,25 @@ def in_torch(component: Component, code: Any) -> Any:
     """A function of JAX, or a factory of initializers."""
     if component.form == "initializer":
         return in_place(component, code, _OF_INITIALIZERS, _drawn)
-    return naming.function(component, code, _NAMES, called)
+    function = naming.function(component, code, _NAMES, called)
+    return _of_last_axis(function) if component.name == "cross_entropy" else function
+
+
+def _of_last_axis(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """A cross-entropy as optax has them: the classes are the last axis, the targets distributions or integers."""
+    sparse = "integer" in loss.__name__
+
+    @wraps(loss)
+    def moved(input: torch.Tensor, target: torch.Tensor, **settings: Any) -> Any:
+        if target.is_floating_point() == sparse:
+            raise NotProvided("it takes classes only" if sparse else "it takes distributions only")
+        last = [
+            values if values is target and sparse else values.movedim(min(1, values.dim() - 1), -1)
+            for values in (input, target)
+        ]
+        return loss(*last, **settings)
+
+    return moved
 
 
 def perhaps(component: Component, code: Callable[..., Any]) -> Callable[..., Any]:
