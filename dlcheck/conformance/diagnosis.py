@@ -159,7 +159,7 @@ def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], op
 
 
 def _probable(trial: Trial, known: Sequence[Fault], places: Sequence[Place], options: Options) -> Options | None:
-    """The conventions, doubted on one axis, beside which some mistake explains half of a few failing places, and most."""
+    """The conventions, doubted on one axis, beside which a mistake explains most of a few failing places, or half."""
 
     def most(tried: Options) -> int:
         suspects = (reference(trial.component, tried, fault.id) for fault in known)
