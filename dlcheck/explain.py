@@ -53,7 +53,7 @@ def _cited(sources: Sequence[Source]) -> list[str]:
 
 
 def _component(component: Component) -> str:
-    faults = [f.id for f in registry.faults().values() if f.component == component.name]
+    faults = registry.faults_of(component.name)
     provided = [n for n in registry.IMPLEMENTATIONS if registry.implementation(component.name, n) is not None]
     parts = {
         "formula": component.formula,

@@ -169,7 +169,7 @@ def _claim(claim: Mapping[str, Any], ran: Sequence[Record]) -> results.Claim:
 def _component(component: Component, ran: Sequence[Record]) -> results.Component:
     own = {name: registry.implementation(component.name, name) is not None for name in registry.IMPLEMENTATIONS}
     others = {record["implementation"]: True for record in ran if record["kind"] == "check"}
-    faults = [fault for fault in registry.faults().values() if fault.component == component.name]
+    faults = registry.faults_of(component.name).values()
     return results.Component(
         name=component.name,
         family=registry.families()[component.name],

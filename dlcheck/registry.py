@@ -70,6 +70,12 @@ def faults() -> dict[str, Fault]:
 
 
 @cache
+def faults_of(component: str) -> dict[str, Fault]:
+    """The faults of one component by id, for which its family alone is imported."""
+    return {f.id: f for f in _listed(families()[component], "faults", "FAULTS") if f.component == component}
+
+
+@cache
 def counterparts() -> tuple[Counterpart, ...]:
     """What torch itself provides for our components: the families' ``upstream.COUNTERPARTS``."""
     return tuple(c for family in FAMILIES for c in _listed(family, "upstream", "COUNTERPARTS"))

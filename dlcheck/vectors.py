@@ -25,7 +25,7 @@ def document(component: Component) -> dict[str, Any]:
     """
     conventions = diagnosis.combinations(component)[0]
     right = diagnosis.reference(component, conventions)
-    faults = [diagnosis.reference(component, conventions, fault.id) for fault in _faults(component)]
+    faults = [diagnosis.reference(component, conventions, fault) for fault in registry.faults_of(component.name)]
     trials = [Trial(component, fault) for fault in faults]
     return {
         "schema": SCHEMA,
@@ -51,10 +51,6 @@ def write(component: Component, folder: Path) -> Path:
     text = f'{json.dumps(head, ensure_ascii=False)[:-1]}, "vectors": [\n{lines}\n]}}'
     results.write(path, text + "\n")
     return path
-
-
-def _faults(component: Component) -> Iterator[Any]:
-    return (fault for fault in registry.faults().values() if fault.component == component.name)
 
 
 def _plain(component: Component) -> tuple[Check, ...]:

@@ -46,7 +46,8 @@ class Diagnosis:
 
 @cache
 def _reference(component: str, options: tuple[tuple[str, str], ...], fault: str) -> Reference:
-    return Reference(registry.components()[component], dict(options), registry.faults()[fault] if fault else None)
+    mistake = registry.faults_of(component)[fault] if fault else None
+    return Reference(registry.components()[component], dict(options), mistake)
 
 
 def reference(component: Component, options: Options, fault: str = "") -> Reference:
@@ -140,7 +141,7 @@ def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], op
     """
     component = trial.component
     places = _quickest_first(checks, failing)
-    known = [fault for fault in registry.faults().values() if fault.component == component.name]
+    known = list(registry.faults_of(component.name).values())
     doubted = 2 if 2 * len(failing) > len(checks) else 1
     for tried in _nearest_first(component, options, doubted):
         matching = [f for f in known if _reproduces(trial, reference(component, tried, f.id), places, failing)]
@@ -177,7 +178,7 @@ def _several(trial: Trial, known: Sequence[Fault], places: Sequence[Place], opti
     Those that explain most come first, each with what those before it leave.
     """
     right = reference(trial.component, options)
-    sound = [place for place in places if agrees(trial, right, place)]
+    sound = [place for place in places if place[0].observes == "values" and agrees(trial, right, place)]
     failing = {place[0].id: place for place in reversed(_shortest(places)) if agrees(trial, right, place) is False}
     wrong = list(failing.values())
     found: dict[frozenset[str], list[Fault]] = {}

@@ -43,7 +43,7 @@ def separations(component: Component) -> Iterator[Separation]:
 def _named(component: Component) -> dict[str, Reference]:
     base = {c.axis: c.options[0].name for c in component.conventions}
     others = [(c.axis, option.name) for c in component.conventions for option in c.options[1:]]
-    known = [fault.id for fault in registry.faults().values() if fault.component == component.name]
+    known = registry.faults_of(component.name)
     named = {"model": diagnosis.reference(component, base)}
     named |= {f"{axis}={name}": diagnosis.reference(component, {**base, axis: name}) for axis, name in others}
     return named | {fault: diagnosis.reference(component, base, fault) for fault in known}
