@@ -307,3 +307,32 @@ def test_an_upstream_gradient_of_another_shape_is_refused():
 def test_an_unknown_convention_is_refused():
     with pytest.raises(ValueError, match="ties must be 'first' or 'all' or 'split', not 'last'"):
         reference.maxout_backward(ONES, ONES, np.ones((2, 3, 3)), np.ones((2, 3)), ties="last")
+
+
+class MaskedInPlace:
+    def forward(self, x):
+        self.x = x
+        return np.maximum(x, 0)
+
+    def backward(self, grad):
+        grad[self.x <= 0] = 0
+        return grad
+
+
+def rows_of_softmax(x):
+    powers = np.exp(x - x.max(axis=1).reshape(-1, 1))
+    return powers / powers.sum(axis=1).reshape(-1, 1)
+
+
+def half_sums(input, negative_slope=0.01):
+    return ((1 + negative_slope) * input + (1 - negative_slope) * input.abs()) / 2
+
+
+def test_a_gradient_written_over_the_upstream_one_is_named():
+    assert {finding.flag for finding in report("relu", MaskedInPlace).findings} == {"relu-gradient-in-place", None}
+
+
+@pytest.mark.parametrize(("name", "code"), [("softmax", rows_of_softmax), ("leaky_relu", half_sums)])
+def test_other_ways_of_writing_it_conform(name, code):
+    found = report(name, code)
+    assert found.conforms, str(found)

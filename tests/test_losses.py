@@ -1,5 +1,7 @@
 """The losses: by hand, against torch's own, differences, and mistakes as people write them."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,7 @@ BY_HAND = [
     ("hinge_loss", ([[1.0, -0.5, -3.0]], [0]), {"formula": "maximal"}, 0.0),
     ("hinge_loss", ([[0.5, -2.0, -3.0]], [0]), {"formula": "maximal_with_zero"}, 0.5),
     ("hinge_loss", ([[0.5, 0.25, -3.0]], [0]), {"formula": "one_against_all"}, 0.5 + 1.25),
+    ("hinge_loss", ([[0.5, 0.25, -3.0]], [0]), {"formula": "one_against_all_averaged"}, (0.5 + 1.25) / 3),
 ]
 
 
@@ -97,16 +100,19 @@ def test_reference_has_the_values_and_gradients_of_torch(name, inputs, settings)
     native = F.multi_margin_loss if name == "hinge_loss" else getattr(F, name)
     first, *others = (torch.tensor(value) for value in inputs.values())
     named = dict(zip(list(inputs)[2:], others[1:], strict=True))
-    output = native(first.requires_grad_(), others[0], **named, **settings)
+    wanted = ("input", "target") if name in ("mse_loss", "l1_loss", "huber_loss") else tuple(inputs)[:1]
+    leaves = [tensor.requires_grad_() for tensor, _ in zip((first, *others), wanted, strict=False)]
+    output = native(first, others[0], **named, **settings)
     expected = getattr(reference, name)(**inputs, **settings)
     assert within(output.detach().numpy(), expected)
     grad = RNG.normal(size=expected.shape)
     output.backward(torch.tensor(grad))
-    (gradient,) = getattr(reference, f"{name}_backward")(grad, **inputs, **settings).values()
-    assert within(first.grad.numpy(), gradient)
+    gradients = getattr(reference, f"{name}_backward")(grad, **inputs, **settings)
+    assert tuple(gradients) == wanted
+    assert all(within(leaf.grad.numpy(), gradients[key]) for leaf, key in zip(leaves, wanted, strict=True))
 
 
-@pytest.mark.parametrize("formula", ["averaged", "summed", "maximal", "maximal_with_zero", "one_against_all"])
+@pytest.mark.parametrize("formula", get_args(reference.Formula))
 def test_margin_gradients_are_limits_of_differences(formula):
     scores, target = np.array([[0.3, -1.2, 0.9], [-0.4, -1.3, -2.2]]), np.array([0, 1])
     found = numerics.gradient_by_differences(

@@ -338,3 +338,41 @@ def test_strangers_conform_or_are_named():
 def test_parameters_of_one_shape_are_told_apart():
     report = judged(ByShape, "adam")
     assert report.findings[0].check == "optimizers.adam.several_parameters"
+
+
+class Aliased(torch.optim.SGD):
+    """Momentum whose first velocity is the gradient itself, not a copy."""
+
+    def __init__(self, params, lr=1e-3, momentum=0.9):
+        super().__init__(params, lr, momentum)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    state = self.state[p]
+                    if "v" in state:
+                        state["v"].mul_(group["momentum"]).add_(p.grad)
+                    p.sub_(group["lr"] * state.setdefault("v", p.grad))
+
+
+class Unrecorded(torch.optim.SGD):
+    """A closure called where no gradients are recorded."""
+
+    def __init__(self, params, lr=1e-3):
+        super().__init__(params, lr)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = closure() if closure else None
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.sub_(group["lr"] * p.grad)
+        return loss
+
+
+def test_memory_shared_with_the_gradient_and_unrecorded_closures_are_named():
+    assert judged(Aliased, "momentum").findings[0].flag == "opt-momentum-gradient-is-buffer"
+    assert judged(Unrecorded, "sgd").findings[0].flag == "opt-sgd-closure-without-gradients"

@@ -356,3 +356,11 @@ def test_mistakes_are_named(component, code, flag):
     found = report(component, code)
     assert not found.conforms
     assert found.findings[0].flag == flag, str(found)
+
+
+def test_clipping_of_a_list_of_arrays_is_accepted():
+    def clip(grads, max_norm):
+        norm = sum(float((grad**2).sum()) for grad in grads) ** 0.5
+        return [grad * min(1.0, max_norm / (norm + 1e-6)) for grad in grads], norm
+
+    assert report("clip_grad_norm", clip).conforms

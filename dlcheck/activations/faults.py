@@ -6,6 +6,7 @@ import numpy as np
 
 from dlcheck.activations import reference
 from dlcheck.activations.learned_faults import MAXOUT, PRELU
+from dlcheck.activations.log_softmax_faults import LOG_SOFTMAX
 from dlcheck.activations.mistakes import (
     NAN,
     NO_LEARNING,
@@ -16,11 +17,13 @@ from dlcheck.activations.mistakes import (
     Sloped,
     derivative_of_maximum,
     elementwise,
+    gradient_in_place,
+    gradient_negated,
     in_place,
     upstream_ignored,
     wrong_derivative,
 )
-from dlcheck.activations.softmax_faults import LOG_SOFTMAX, SOFTMAX
+from dlcheck.activations.softmax_faults import SOFTMAX
 from dlcheck.component import Fault
 
 MLPACK_DERIVATIVES = "https://github.com/mlpack/mlpack/issues/3478"
@@ -36,6 +39,14 @@ def _ratio(x: Array) -> Array:
 def _ratio_derivative(x: Array) -> Array:
     e = np.exp(x)
     return e * (1 / (1 + e) - e / (1 + e) / (1 + e))
+
+
+def _softsign(x: Array) -> Array:
+    return np.where(np.isinf(x), np.sign(x), x / (1 + np.abs(x)))
+
+
+def _softsign_derivative(x: Array) -> Array:
+    return 1 / (1 + np.abs(x)) ** 2
 
 
 def _sigmoid(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
@@ -55,6 +66,7 @@ SIGMOID = (
     _sigmoid(
         "sigmoid-gradient-overflow-nan", "exp(-x) / (1 + exp(-x))^2 overflows", NAN, "s (1 - s)",
         wrong_derivative("sigmoid", lambda x: np.exp(-x) / (1 + np.exp(-x)) ** 2),
+        "https://github.com/jeshraghian/snntorch/issues/427", "https://github.com/tracel-ai/burn/issues/1139",
     ),
     _sigmoid(
         "sigmoid-derivative-of-output", "the derivative is taken at the output", NO_LEARNING,
@@ -93,6 +105,33 @@ SIGMOID = (
             lambda x: reference.sigmoid_derivative(x) * (np.abs(reference.sigmoid(x) - 0.5) <= 0.5 - 1e-7),
         ),
     ),
+    *(
+        _sigmoid(
+            f"sigmoid-input-clipped-{bound}", f"the input is clipped to [-{bound}, {bound}]",
+            "Confident wrong outputs get no gradient.", "use exp(-|x|), which does not overflow",
+            elementwise(
+                "sigmoid", lambda x, most=bound: reference.sigmoid(np.clip(x, -most, most)),
+                lambda x, most=bound: reference.sigmoid_derivative(x) * (np.abs(x) <= most),
+            ),
+        )
+        for bound in (10, 15, 20, 30)
+    ),
+    _sigmoid(
+        "sigmoid-where-gradient-nan", "the branch not taken overflows: 0 times inf in the gradient", NAN,
+        "take exp(-|x|) before the branches",
+        wrong_derivative("sigmoid", lambda x: np.where(
+            np.isinf(np.exp(np.abs(x))), np.nan, reference.sigmoid_derivative(x))),
+        "https://github.com/tensorflow/tensorflow/issues/2540",
+    ),
+    _sigmoid(
+        "sigmoid-precedence", "1 / 1 + exp(-x) lacks the brackets", OTHER_FUNCTION, "1 / (1 + exp(-x))",
+        elementwise("sigmoid", lambda x: 1 + np.exp(-x), lambda x: -np.exp(-x)),
+    ),
+    _sigmoid(
+        "sigmoid-softsign", "it is (1 + x / (1 + |x|)) / 2", OTHER_FUNCTION, "1 / (1 + exp(-x))",
+        elementwise("sigmoid", lambda x: (1 + _softsign(x)) / 2, lambda x: _softsign_derivative(x) / 2),
+    ),
+    gradient_negated("sigmoid"),
     upstream_ignored("sigmoid"),
     in_place("sigmoid"),
 )  # fmt: skip
@@ -159,6 +198,29 @@ TANH = (
             lambda x: 1.7159 * 2 / 3 * reference.tanh_derivative(x * 2 / 3)
         ),
     ),
+    _tanh(
+        "tanh-reciprocal-gradient-nan", "exp(2x) overflows in the gradient of 1 - 2 / (exp(2x) + 1)", NAN,
+        "use exp(-2|x|) and the sign of x",
+        wrong_derivative("tanh", lambda x: 4 * (1 / (np.exp(2 * x) + 1) / (np.exp(2 * x) + 1)) * np.exp(2 * x)),
+    ),
+    _tanh(
+        "tanh-sign", "the exponents' signs are wrong: tanh(-x)", OTHER_FUNCTION, "(e^x - e^-x) / (e^x + e^-x)",
+        elementwise("tanh", lambda x: -np.tanh(x), lambda x: -reference.tanh_derivative(x)),
+    ),
+    *(
+        _tanh(f"tanh-derivative-{slug}", f"the derivative is {says}", NO_LEARNING, "1 - t^2 with t = tanh(x)",
+              wrong_derivative("tanh", derivative))
+        for slug, says, derivative in (
+            ("square-of-difference", "(1 - t)^2", lambda x: (1 - np.tanh(x)) ** 2),
+            ("sum", "1 + t^2", lambda x: 1 + np.tanh(x) ** 2),
+            ("of-sigmoid", "t (1 - t), that of a sigmoid", lambda x: np.tanh(x) * (1 - np.tanh(x))),
+        )
+    ),
+    _tanh(
+        "tanh-softsign", "it is softsign x / (1 + |x|)", OTHER_FUNCTION, "(e^x - e^-x) / (e^x + e^-x)",
+        elementwise("tanh", _softsign, _softsign_derivative),
+    ),
+    gradient_negated("tanh"),
     upstream_ignored("tanh"),
     in_place("tanh"),
 )  # fmt: skip
@@ -218,6 +280,17 @@ RELU = (
         "relu-softplus", "it is softplus log(1 + exp(x))", OTHER_FUNCTION, "max(0, x)",
         elementwise("relu", lambda x: np.logaddexp(0, x), reference.sigmoid),
     ),
+    _relu(
+        "relu-guided", "negative upstream gradients are cut: guided backpropagation", NO_LEARNING,
+        "grad * (x > 0), whatever the sign of grad",
+        {"relu_backward": lambda grad_output, x, **given: {
+            "x": np.maximum(grad_output, 0) * reference.relu_derivative(x, **given)}},
+    ),
+    _relu(
+        "relu-mask-alone", "the mask is returned, 0 or 1", OTHER_FUNCTION, "x * (x > 0)",
+        elementwise("relu", lambda x: 1.0 * (x > 0), np.zeros_like),
+    ),
+    gradient_in_place("relu"),
     upstream_ignored("relu"),
     in_place("relu"),
 )  # fmt: skip
@@ -274,6 +347,28 @@ LEAKY_RELU = (
         "a * grad where x <= 0, not where y <= 0",
         reference.leaky_relu, lambda x, a: np.where(reference.leaky_relu(x, a) > 0, 1.0, a), forward=False,
     ),
+    _leaky(
+        "leaky-relu-on-both-sides", "max(x, 0) + a x leaks right of zero too", OTHER_FUNCTION, "x if x > 0 else a x",
+        lambda x, a: np.maximum(x, 0) + a * x, lambda x, a: (x > 0) + a,
+    ),
+    _leaky(
+        "leaky-relu-divided", "left of zero x is divided by the slope", OTHER_FUNCTION, "a x where x <= 0",
+        lambda x, a: np.where(x > 0, x, x / np.float64(a)), lambda x, a: np.where(x > 0, 1.0, 1 / np.float64(a)),
+    ),
+    _leaky(
+        "leaky-relu-elu", "left of zero it is a (exp(x) - 1)", OTHER_FUNCTION, "a x where x <= 0",
+        lambda x, a: np.where(x > 0, x, a * np.expm1(np.minimum(x, 0))),
+        lambda x, a: np.where(x > 0, 1.0, a * np.exp(np.minimum(x, 0))),
+    ),
+    _leaky(
+        "leaky-relu-zero-slope-ignored", "a slope of 0 is taken for none given", OTHER_FUNCTION, "obey a slope of 0",
+        lambda x, a: reference.leaky_relu(x, a or 0.01), lambda x, a: reference.leaky_relu_derivative(x, a or 0.01),
+    ),
+    _leaky(
+        "leaky-relu-gradient-by-value", "left of zero the gradient is multiplied by the value", NO_LEARNING,
+        "a * grad where x <= 0", reference.leaky_relu, lambda x, a: np.where(x > 0, 1.0, a * x), forward=False,
+    ),
+    gradient_in_place("leaky_relu"),
     upstream_ignored("leaky_relu"),
     in_place("leaky_relu"),
 )  # fmt: skip

@@ -86,12 +86,25 @@ def _positive_side() -> Replaces:
     return {"prelu": lambda x, weight, **_: -reference.prelu(-x, weight), "prelu_backward": backward}
 
 
-def _magnitude_of_slope() -> Replaces:
-    def backward(grad_output: Array, x: Array, weight: Array, **settings: Any) -> Gradients:
-        gradients = reference.prelu_backward(grad_output, x, np.abs(weight), **settings)
-        return {**gradients, "weight": np.sign(weight) * gradients["weight"]}
+def _other_slope(value: Function, derivative: Function) -> Replaces:
+    """A function of the slope in its place."""
 
-    return {"prelu": lambda x, weight, **_: reference.prelu(x, np.abs(weight)), "prelu_backward": backward}
+    def backward(grad_output: Array, x: Array, weight: Array, **settings: Any) -> Gradients:
+        gradients = reference.prelu_backward(grad_output, x, value(weight), **settings)
+        return {**gradients, "weight": derivative(weight) * gradients["weight"]}
+
+    return {"prelu": lambda x, weight, **_: reference.prelu(x, value(weight)), "prelu_backward": backward}
+
+
+def _on_both_sides() -> Replaces:
+    def forward(x: Array, weight: Array, **_: Any) -> Array:
+        return np.maximum(x, 0) + _along_channels(weight, x) * x
+
+    def backward(grad_output: Array, x: Array, weight: Array, **_: Any) -> Gradients:
+        slopes = (x > 0) + _along_channels(weight, x)
+        return {"x": grad_output * slopes, "weight": _summed(grad_output * x, weight)}
+
+    return {"prelu": forward, "prelu_backward": backward}
 
 
 def _first_slope() -> Replaces:
@@ -140,7 +153,7 @@ PRELU = (
     ),
     _prelu(
         "prelu-slope-magnitude", "the magnitude of the slope is used", "Slopes cannot become negative.",
-        "a x where x <= 0", _magnitude_of_slope(),
+        "a x where x <= 0", _other_slope(np.abs, np.sign),
     ),
     _prelu(
         "prelu-weight-gradient-positive-side", "the slope's gradient is of positive x",
@@ -177,6 +190,33 @@ PRELU = (
     _prelu(
         "prelu-slope-right-of-zero", "the slope is on the side of positive x", OTHER_FUNCTION, "a x where x <= 0",
         _positive_side(),
+    ),
+    _prelu(
+        "prelu-weight-gradient-without-upstream", "the slope's gradient lacks the upstream gradient",
+        "Slopes follow the inputs, not the loss.", SLOPE_GRADIENT,
+        _weight_gradient(lambda g, x, a: _summed(np.minimum(x, 0), a)),
+    ),
+    _prelu(
+        "prelu-weight-gradient-of-all-channels", "every slope gets the gradient of all channels",
+        "Slopes of all channels move as one.", SLOPE_GRADIENT,
+        _weight_gradient(lambda g, x, a: np.full(a.shape, np.sum(g * np.minimum(x, 0)))),
+    ),
+    _prelu(
+        "prelu-weight-gradient-summed-over-batch", "the slope's gradient is summed over the batch alone",
+        "Slopes take another shape or a part of the gradient.", SLOPE_GRADIENT, _weight_gradient(lambda g, x, a: (
+            _summed(g * np.minimum(x, 0), a) if a.size == 1 else (g * np.minimum(x, 0)).sum(axis=0))),
+    ),
+    _prelu(
+        "prelu-sign", "the slope's sign is wrong: -a x", OTHER_FUNCTION, "a x where x <= 0", _other_slope(
+            lambda a: -a, lambda a: -np.ones_like(a))
+    ),
+    _prelu(
+        "prelu-slope-clamped", "the slope is held in [0, 1]", "Slopes cannot become negative.", "a x where x <= 0",
+        _other_slope(lambda a: np.clip(a, 0, 1), lambda a: 1.0 * ((a >= 0) & (a <= 1))),
+    ),
+    _prelu(
+        "prelu-on-both-sides", "max(x, 0) + a x leaks right of zero too", OTHER_FUNCTION, "x if x > 0 else a x",
+        _on_both_sides(),
     ),
     upstream_ignored("prelu"),
 )  # fmt: skip
@@ -238,9 +278,14 @@ def _winners(values: Array, ties: str = "first") -> Array:
     ]
 
 
-def _averaged_weight_gradient(grad_output: Array, x: Array, *others: Array, **settings: Any) -> Gradients:
-    gradients = reference.maxout_backward(grad_output, x, *others, **settings)
-    return {**gradients, "weight": gradients["weight"] / len(x), "bias": gradients["bias"] / len(x)}
+def _averaged_gradients(*names: str) -> Replaces:
+    """The gradients of some parameters divided by the number of examples."""
+
+    def backward(grad_output: Array, x: Array, *others: Array, **settings: Any) -> Gradients:
+        gradients = reference.maxout_backward(grad_output, x, *others, **settings)
+        return gradients | {name: gradients[name] / len(x) for name in names}
+
+    return {"maxout_backward": backward}
 
 
 def _regrouped(values: Array) -> Array:
@@ -321,7 +366,19 @@ MAXOUT = (
     ),
     _maxout(
         "maxout-gradient-averaged", "the parameters' gradients are averaged", "Parameters learn too slowly.",
-        "sum over the batch: the loss has its own mean", {"maxout_backward": _averaged_weight_gradient},
+        "sum over the batch: the loss has its own mean", _averaged_gradients("weight", "bias"),
+    ),
+    *(
+        _maxout(
+            f"maxout-{name}-gradient-averaged", f"the gradient of the {name} alone is averaged over the batch",
+            "It learns too slowly.", "sum over the batch: the loss has its own mean", _averaged_gradients(name),
+        )
+        for name in ("weight", "bias")
+    ),
+    _maxout(
+        "maxout-gradient-spread", "every map receives an equal part of the gradient",
+        "All maps learn the same and become one.", "only the map that gave the maximum receives it",
+        {"maxout_backward": _of_values(_largest, lambda v, ties: np.full_like(v, 1 / v.shape[1]))["maxout_backward"]},
     ),
     upstream_ignored("maxout"),
 )  # fmt: skip

@@ -55,6 +55,34 @@ def upstream_ignored(name: str) -> Fault:
     )  # fmt: skip
 
 
+def gradient_negated(name: str) -> Fault:
+    """The gradient with the wrong sign."""
+    backward = getattr(reference, f"{name}_backward")
+
+    def mistaken(grad_output: Array, *inputs: Array, **settings: Any) -> Gradients:
+        return {key: -value for key, value in backward(grad_output, *inputs, **settings).items()}
+
+    return Fault(
+        f"{name.replace('_', '-')}-gradient-negated", name, "the gradient has the wrong sign",
+        "Layers below climb the loss.", "negate it", {f"{name}_backward": mistaken},
+    )  # fmt: skip
+
+
+def gradient_in_place(name: str) -> Fault:
+    """The right gradient, written over the one that arrives."""
+    backward = getattr(reference, f"{name}_backward")
+
+    def mistaken(grad_output: Array, x: Array, **settings: Any) -> Gradients:
+        grad_output[...] = backward(grad_output, x, **settings)["x"]
+        return {"x": grad_output}
+
+    return Fault(
+        f"{name.replace('_', '-')}-gradient-in-place", name, "it writes its gradient over the one that arrives",
+        "Whatever else the layer above feeds, a shortcut say, gets a gradient that is masked.", "copy it first",
+        {f"{name}_backward": mistaken},
+    )  # fmt: skip
+
+
 def in_place(name: str) -> Fault:
     """The right values, written over the input."""
 

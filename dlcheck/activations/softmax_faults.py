@@ -1,4 +1,4 @@
-"""Known mistakes in softmax and log_softmax."""
+"""Known mistakes in softmax, and those that log_softmax shares."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,51 +12,23 @@ from dlcheck.activations.mistakes import (
     OTHER_FUNCTION,
     SAMPLES_MIX,
     Array,
+    Function,
     Gradients,
     Replaces,
-    Sloped,
     upstream_ignored,
 )
 from dlcheck.activations.reference import DefaultAxis
+from dlcheck.activations.row_mistakes import (
+    average,
+    axis_of,
+    composed,
+    on_axis,
+    over_all,
+    row_gradient,
+    shifted_by,
+    total,
+)
 from dlcheck.component import Fault
-
-# --- softmax ---------------------------------------------------------------------------------------------------------
-
-
-def _axis(x: Array, dim: int | None, default_dim: DefaultAxis) -> Any:
-    """The axis that the reference takes, seen from the shape of a maximum along it."""
-    rank = {"by_rank": 0 if x.ndim in (0, 1, 3) else 1, "last": -1, "one": 1, "flattened": tuple(range(1, x.ndim))}
-    return () if not x.ndim else rank[default_dim] if dim is None else dim
-
-
-def _shifted_by(shift: Sloped, through_shift: Sloped = lambda grad, x: grad) -> dict[str, Replaces]:
-    """softmax and log_softmax that subtract another shift than the row's maximum, by name.
-
-    ``through_shift`` adds what reaches x by way of the shift: nothing, where its share cancels.
-    """
-
-    def softmax(x: Array, dim: int | None = None, default_dim: DefaultAxis = "by_rank") -> Array:
-        axis = _axis(x, dim, default_dim)
-        exponentials = np.exp(x - shift(x, axis))
-        return exponentials / _total(exponentials, axis)
-
-    def log_softmax(x: Array, dim: int | None = None, default_dim: DefaultAxis = "by_rank") -> Array:
-        axis = _axis(x, dim, default_dim)
-        shifted = x - shift(x, axis)
-        return shifted - np.log(_total(np.exp(shifted), axis))
-
-    def gradient(g: Array, x: Array, dim: int | None = None, default_dim: DefaultAxis = "by_rank") -> Gradients:
-        s = softmax(x, dim, default_dim)
-        return {"x": through_shift(s * (g - _total(g * s, _axis(x, dim, default_dim))), x)}
-
-    def log_gradient(g: Array, x: Array, dim: int | None = None, default_dim: DefaultAxis = "by_rank") -> Gradients:
-        s = softmax(x, dim, default_dim)
-        return {"x": through_shift(g - s * _total(g, _axis(x, dim, default_dim)), x)}
-
-    return {
-        "softmax": {"softmax": softmax, "softmax_backward": gradient},
-        "log_softmax": {"log_softmax": log_softmax, "log_softmax_backward": log_gradient},
-    }
 
 
 def _through_global_max(grad: Array, x: Array) -> Array:
@@ -64,65 +36,43 @@ def _through_global_max(grad: Array, x: Array) -> Array:
     return np.where(x == x.max(initial=-np.inf), grad - grad.sum() / max(np.sum(x == x.max(initial=-np.inf)), 1), grad)
 
 
-def _on_axis(name: str, axis: Callable[[Array], int]) -> Replaces:
-    """The right function along an axis of the mistake's choice, whatever was asked for."""
-
-    def forward(x: Array, *_: Any, **__: Any) -> Array:
-        return getattr(reference, name)(x, axis(x))
-
-    def backward(grad_output: Array, x: Array, *_: Any, **__: Any) -> Gradients:
-        return getattr(reference, f"{name}_backward")(grad_output, x, axis(x))
-
-    return {name: forward, f"{name}_backward": backward}
+def _first_max(x: Array, axis: Any = 0) -> Array:
+    return x.max(axis=0, keepdims=True, initial=-np.inf) if x.ndim else x
 
 
-def _over_all(name: str) -> Replaces:
-    def forward(x: Array, *_: Any, **__: Any) -> Array:
-        return getattr(reference, name)(x.ravel(), 0).reshape(x.shape)
-
-    def backward(grad_output: Array, x: Array, *_: Any, **__: Any) -> Gradients:
-        return {"x": getattr(reference, f"{name}_backward")(grad_output.ravel(), x.ravel(), 0)["x"].reshape(x.shape)}
-
-    return {name: forward, f"{name}_backward": backward}
+def _through_first_max(grad: Array, x: Array) -> Array:
+    """Elements of a row are shifted by different amounts, whose gradients do not cancel."""
+    if not x.ndim:
+        return np.zeros_like(grad)
+    largest = x == _first_max(x)
+    return grad - largest / np.maximum(total(largest, 0), 1) * total(grad, 0)
 
 
-def _row_gradient(name: str, gradient: Callable[[Array, Array, Array, Any], Array]) -> Replaces:
-    """The gradient mistaken: a function of grad_output, x, softmax(x) and the axis."""
+def _normalised(
+    numerator: Function, derivative: Function, more: float, shifted: bool = True, whole: bool = False
+) -> Replaces:
+    """Another function of x, less the row's maximum if ``shifted``, over its sum and ``more``."""
 
-    def backward(
-        grad_output: Array, x: Array, dim: int | None = None, default_dim: DefaultAxis = "by_rank"
-    ) -> Gradients:
-        s = reference.softmax(x, dim, default_dim=default_dim)
-        return {"x": gradient(grad_output, x, s, _axis(x, dim, default_dim))}
+    def pieces(x: Array, dim: int | None, default_dim: DefaultAxis) -> tuple[Array, Array, Array, Any]:
+        axis = axis_of(x, dim, default_dim)
+        z = x - x.max(axis=axis, keepdims=True, initial=-np.inf) if shifted else x
+        along = tuple(range(x.ndim)) if whole else axis
+        return z, numerator(z), total(numerator(z), along) + more, along
 
-    return {f"{name}_backward": backward}
+    def forward(x: Array, dim: int | None = None, default_dim: DefaultAxis = "by_rank") -> Array:
+        _, above, below, _ = pieces(x, dim, default_dim)
+        return above / below
 
+    def backward(g: Array, x: Array, dim: int | None = None, default_dim: DefaultAxis = "by_rank") -> Gradients:
+        z, above, below, along = pieces(x, dim, default_dim)
+        reached = derivative(z) / below * (g - total(g * above / below, along))
+        if not shifted:
+            return {"x": reached}
+        axis = axis_of(x, dim, default_dim)
+        largest = x == x.max(axis=axis, keepdims=True, initial=-np.inf)
+        return {"x": reached - largest / np.maximum(total(largest, axis), 1) * total(reached, axis)}
 
-def _total(values: Array, axis: Any) -> Array:
-    return values.sum(axis=axis, keepdims=True)
-
-
-def _composed(name: str, outer: str, inner: str) -> Replaces:
-    """One function of the reference after another, along the same axis, in place of ``name``."""
-
-    def forward(x: Array, *where: Any, **axis: Any) -> Array:
-        return _call(outer, _call(inner, x, *where, **axis), *where, **axis)
-
-    def backward(grad_output: Array, x: Array, *where: Any, **axis: Any) -> Gradients:
-        middle = _call(inner, x, *where, **axis)
-        upstream = _call(f"{outer}_backward", grad_output, middle, *where, **axis)["x"]
-        return _call(f"{inner}_backward", upstream, x, *where, **axis)
-
-    return {name: forward, f"{name}_backward": backward}
-
-
-def _call(name: str, *arguments: Any, **axis: Any) -> Any:
-    """A function of the reference, or the logarithm, which has no axis."""
-    if name == "log":
-        return np.log(arguments[0])
-    if name == "log_backward":
-        return {"x": arguments[0] / arguments[1]}
-    return getattr(reference, name)(*arguments, **axis)
+    return {"softmax": forward, "softmax_backward": backward}
 
 
 def _both(
@@ -133,9 +83,9 @@ def _both(
         yield Fault(f"{name.replace('_', '-')}-{id}", name, says, effect, fix, replaces(name), happened)
 
 
-GLOBAL = _shifted_by(lambda x, axis: x.max(initial=-np.inf), _through_global_max)
-UNSHIFTED = _shifted_by(lambda x, axis: np.zeros_like(x))
-CLAMPED = _shifted_by(lambda x, axis: x.max(axis=axis, keepdims=True, initial=0.0))
+GLOBAL = shifted_by(lambda x, axis: x.max(initial=-np.inf), _through_global_max)
+UNSHIFTED = shifted_by(lambda x, axis: np.zeros_like(x))
+CLAMPED = shifted_by(lambda x, axis: x.max(axis=axis, keepdims=True, initial=0.0))
 SHIFT = "subtract the largest of each row"
 
 SHARED = (
@@ -156,14 +106,18 @@ SHARED = (
     ),
     *_both(
         "last-axis-always", "dim is ignored, it runs along the last axis", (OTHER_FUNCTION, OTHER_FUNCTION),
-        "run along dim", lambda name: _on_axis(name, lambda x: -1),
+        "run along dim", lambda name: on_axis(name, lambda x: -1),
     ),
     *_both(
         "first-axis-always", "it runs along axis 0, over the batch", (SAMPLES_MIX, SAMPLES_MIX), "run along dim",
-        lambda name: _on_axis(name, lambda x: 0),
+        lambda name: on_axis(name, lambda x: 0),
     ),
     *_both(
-        "over-all", "it runs over the whole tensor", (SAMPLES_MIX, SAMPLES_MIX), "run along dim", _over_all,
+        "max-of-axis-zero", "the maximum subtracted is that over the batch", (SAMPLES_MIX, SAMPLES_MIX), SHIFT,
+        shifted_by(_first_max, _through_first_max).__getitem__,
+    ),
+    *_both(
+        "over-all", "it runs over the whole tensor", (SAMPLES_MIX, SAMPLES_MIX), "run along dim", over_all,
     ),
 )  # fmt: skip
 
@@ -177,7 +131,7 @@ SOFTMAX = (
     _softmax(
         "softmax-backward-diagonal-only", "the gradient is elementwise, s (1 - s)", NO_LEARNING,
         "s * (grad - sum(grad * s))",
-        _row_gradient("softmax", lambda g, x, s, axis: g * s * (1 - s)),
+        row_gradient("softmax", lambda g, x, s, axis: g * s * (1 - s)),
         "https://github.com/deeplearning4j/libnd4j/issues/440",
         "https://github.com/HomericIntelligence/Odyssey/issues/2134",
         "https://github.com/RoboticsClubIITJ/ML-DL-implementation/pull/153",
@@ -185,31 +139,68 @@ SOFTMAX = (
     _softmax(
         "softmax-backward-without-mean", "the weighted mean is not subtracted", NO_LEARNING,
         "s * (grad - sum(grad * s))",
-        _row_gradient("softmax", lambda g, x, s, axis: g * s),
+        row_gradient("softmax", lambda g, x, s, axis: g * s),
     ),
     _softmax(
         "softmax-backward-unweighted", "the sum subtracted is not weighted by s", NO_LEARNING,
         "s * (grad - sum(grad * s))",
-        _row_gradient("softmax", lambda g, x, s, axis: s * (g - _total(g, axis))),
+        row_gradient("softmax", lambda g, x, s, axis: s * (g - total(g, axis))),
     ),
     _softmax(
         "softmax-backward-along-last-axis", "the gradient sums along the last axis, whatever dim is", NO_LEARNING,
-        "sum along dim", _row_gradient("softmax", lambda g, x, s, axis: s * (g - _total(g * s, -1))),
+        "sum along dim", row_gradient("softmax", lambda g, x, s, axis: s * (g - total(g * s, -1))),
     ),
     _softmax(
         "softmax-backward-of-input", "the gradient uses the input for the output", NO_LEARNING,
         "s * (grad - sum(grad * s))",
-        _row_gradient("softmax", lambda g, x, s, axis: x * (g - _total(g * x, axis))),
+        row_gradient("softmax", lambda g, x, s, axis: x * (g - total(g * x, axis))),
     ),
     _softmax(
         "softmax-backward-of-log-softmax", "the gradient is that of log_softmax", NO_LEARNING,
         "s * (grad - sum(grad * s))",
-        _row_gradient("softmax", lambda g, x, s, axis: g - s * _total(g, axis)),
+        row_gradient("softmax", lambda g, x, s, axis: g - s * total(g, axis)),
     ),
     _softmax(
         "softmax-twice", "softmax is taken twice",
         "Outputs lie between 1/(n - 1 + e) and e/(n - 1 + e): the loss cannot "
-        "reach 0.", "pass logits, or leave out one softmax", _composed("softmax", "softmax", "softmax"),
+        "reach 0.", "pass logits, or leave out one softmax", composed("softmax", "softmax", "softmax"),
+    ),
+    *(
+        _softmax(
+            f"softmax-{slug}", says, OTHER_FUNCTION, "exp(x) / sum(exp(x))", _normalised(numerator, derivative, more))
+        for slug, says, numerator, derivative, more in (
+            ("base-two", "powers of 2 stand in place of exp", lambda z: 2.0**z, lambda z: np.log(2) * 2.0**z, 0.0),
+            ("plus-one", "1 is added to the sum of exponentials", np.exp, np.exp, 1.0),
+        )
+    ),
+    _softmax(
+        "softmax-without-exp", "x is divided by its sum, without exp", OTHER_FUNCTION, "exp(x) / sum(exp(x))",
+        _normalised(lambda x: x, np.ones_like, 0.0, shifted=False),
+    ),
+    *(
+        _softmax(
+            f"softmax-epsilon-{epsilon}", f"{epsilon} is added to the sum of exponentials",
+            "Rows do not sum to 1.", "the sum is at least 1 with the maximum subtracted",
+            _normalised(np.exp, np.exp, float(epsilon)),
+        )
+        for epsilon in ("1e-6", "1e-7", "1e-8", "1e-9", "1e-10")
+    ),
+    _softmax(
+        "softmax-sum-over-all", "exponentials are divided by the sum over the whole tensor", SAMPLES_MIX,
+        "sum along dim", _normalised(np.exp, np.exp, 0.0, whole=True),
+    ),
+    _softmax(
+        "softmax-backward-of-cross-entropy", "the gradient is s - grad, as below a cross-entropy", NO_LEARNING,
+        "s * (grad - sum(grad * s))", row_gradient("softmax", lambda g, x, s, axis: s - g),
+    ),
+    _softmax(
+        "softmax-backward-averaged", "a mean is subtracted in place of the sum", NO_LEARNING,
+        "s * (grad - sum(grad * s))",
+        row_gradient("softmax", lambda g, x, s, axis: s * (g - average(g * s, axis))),
+    ),
+    _softmax(
+        "softmax-backward-not-multiplied", "the difference is not multiplied by s", NO_LEARNING,
+        "s * (grad - sum(grad * s))", row_gradient("softmax", lambda g, x, s, axis: g - total(g * s, axis)),
     ),
     _softmax(
         "softmax-of-minus-x", "the exponent's sign is wrong: exp(-x)", OTHER_FUNCTION, "exp(x) / sum(exp(x))",
@@ -221,110 +212,4 @@ SOFTMAX = (
         },
     ),
     upstream_ignored("softmax"),
-)  # fmt: skip
-
-
-def _log_softmax(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
-    return Fault(id, "log_softmax", says, effect, fix, replaces, happened)
-
-
-def _max_not_restored(x: Array, dim: int | None = None, default_dim: DefaultAxis = "by_rank") -> Array:
-    axis = _axis(x, dim, default_dim)
-    return reference.log_softmax(x, dim, default_dim=default_dim) + x.max(axis=axis, keepdims=True, initial=-np.inf)
-
-
-def _max_not_restored_backward(
-    grad_output: Array, x: Array, dim: int | None = None, default_dim: DefaultAxis = "by_rank"
-) -> Gradients:
-    axis = _axis(x, dim, default_dim)
-    largest = x == x.max(axis=axis, keepdims=True, initial=-np.inf)
-    right = reference.log_softmax_backward(grad_output, x, dim, default_dim=default_dim)["x"]
-    return {"x": right + largest / np.maximum(_total(largest, axis), 1) * _total(grad_output, axis)}
-
-
-def _log_total(x: Array, axis: Any) -> Array:
-    return np.logaddexp.reduce(x, axis=axis, keepdims=True)
-
-
-def _with_epsilon(epsilon: float) -> Replaces:
-    def forward(x: Array, *where: Any, **axis: Any) -> Array:
-        return np.log(reference.softmax(x, *where, **axis) + epsilon)
-
-    def backward(grad_output: Array, x: Array, *where: Any, **axis: Any) -> Gradients:
-        upstream = grad_output / (reference.softmax(x, *where, **axis) + epsilon)
-        return reference.softmax_backward(upstream, x, *where, **axis)
-
-    return {"log_softmax": forward, "log_softmax_backward": backward}
-
-
-LOG_SOFTMAX = (
-    *(fault for fault in SHARED if fault.component == "log_softmax"),
-    _log_softmax(
-        "logsoftmax-backward-input-plus-grad", "the gradient is grad + exp(y)", NO_LEARNING,
-        "grad - exp(y) * sum(grad)",
-        _row_gradient("log_softmax", lambda g, x, s, axis: g + s),
-        "https://github.com/mlpack/mlpack/issues/2360", "https://github.com/mlpack/mlpack/pull/2364",
-        "https://github.com/mlpack/mlpack/pull/3469",
-    ),
-    _log_softmax(
-        "log-softmax-backward-one-hot", "the gradient grad - s expects a one-hot grad",
-        "Right below a cross-entropy of hard "
-        "labels only.", "grad - exp(y) * sum(grad)", _row_gradient("log_softmax", lambda g, x, s, axis: g - s),
-    ),
-    _log_softmax(
-        "log-softmax-backward-along-last-axis", "the gradient sums along the last axis, whatever dim is", NO_LEARNING,
-        "sum along dim", _row_gradient("log_softmax", lambda g, x, s, axis: g - s * _total(g, -1)),
-    ),
-    _log_softmax(
-        "log-softmax-backward-weighted", "the sum of the gradients is weighted by s, as in softmax", NO_LEARNING,
-        "grad - exp(y) * sum(grad)", _row_gradient("log_softmax", lambda g, x, s, axis: g - s * _total(g * s, axis)),
-    ),
-    _log_softmax(
-        "log-softmax-backward-of-output", "the gradient takes y, not exp(y)", NO_LEARNING,
-        "grad - exp(y) * sum(grad)",
-        _row_gradient("log_softmax", lambda g, x, s, axis: g - (x - _log_total(x, axis)) * _total(g, axis)),
-    ),
-    *(
-        _log_softmax(
-            f"log-softmax-epsilon-{epsilon}", f"it is log(softmax(x) + {epsilon})",
-            "Unlikely classes get no gradient.", "x - m - log(sum(exp(x - m)))",
-            _with_epsilon(float(epsilon)),
-        )
-        for epsilon in ("1e-7", "1e-8", "1e-9", "1e-12")
-    ),
-    _log_softmax(
-        "log-softmax-backward-elementwise", "the gradient is elementwise, 1 - s", NO_LEARNING,
-        "grad - exp(y) * sum(grad)",
-        _row_gradient("log_softmax", lambda g, x, s, axis: g * (1 - s)),
-    ),
-    _log_softmax(
-        "log-softmax-backward-of-softmax", "the gradient is that of softmax", NO_LEARNING, "grad - exp(y) * sum(grad)",
-        _row_gradient("log_softmax", lambda g, x, s, axis: s * (g - _total(g * s, axis))),
-    ),
-    _log_softmax(
-        "log-softmax-log-of-softmax", "log(softmax(x)) underflows to -inf", NAN, "x - m - log(sum(exp(x - m)))",
-        _composed("log_softmax", "log", "softmax"),
-    ),
-    _log_softmax(
-        "log-softmax-without-log", "it is softmax, without the logarithm",
-        "The loss of it is bounded and hardly learns.",
-        "x - m - log(sum(exp(x - m)))",
-        {"log_softmax": reference.softmax, "log_softmax_backward": reference.softmax_backward},
-    ),
-    _log_softmax(
-        "log-softmax-max-not-restored", "the maximum is not added back to the log-sum",
-        "Shifting a row changes the result.",
-        "x - m - log(sum(exp(x - m)))",
-        {"log_softmax": _max_not_restored, "log_softmax_backward": _max_not_restored_backward},
-    ),
-    _log_softmax(
-        "log-softmax-negated", "the sign is wrong", "Training climbs the loss.", "x - m - log(sum(exp(x - m)))",
-        {
-            "log_softmax": lambda x, *where, **axis: -reference.log_softmax(x, *where, **axis),
-            "log_softmax_backward": lambda grad_output, x, *where, **axis: reference.log_softmax_backward(
-                -grad_output, x, *where, **axis
-            ),
-        },
-    ),
-    upstream_ignored("log_softmax"),
 )  # fmt: skip

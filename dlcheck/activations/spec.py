@@ -147,6 +147,12 @@ def _one(case: Case) -> float:
     return float(np.abs(case.inputs["grad_output"]).max(initial=0.0)) if case.run == "backward" else 1.0
 
 
+def _as_half_sums(case: Case) -> float:
+    """((1 + a) x + (1 - a) |x|) / 2, as Lasagne writes it, rounds at the size of x, or of grad."""
+    sizes = case.inputs["grad_output" if case.run == "backward" else "x"]
+    return float(np.abs(sizes[np.isfinite(sizes)]).max(initial=0.0))
+
+
 def _products(case: Case) -> int:
     """Roundings of maxout: its longest sum is over inputs, examples, or all affine maps."""
     return 8 + max(*case.inputs["x"].shape, case.inputs["bias"].size)
@@ -213,6 +219,7 @@ COMPONENTS: tuple[Component, ...] = (
         MAAS,
         settings={"negative_slope": 0.01},
         conventions=(DEFAULT_SLOPE, _at_zero("jax.nn.leaky_relu", slope=("PyTorch", "TensorFlow"))),
+        magnitude=_as_half_sums,
     ),
     _component(
         "prelu",
@@ -224,6 +231,7 @@ COMPONENTS: tuple[Component, ...] = (
         parameters=("weight",),
         conventions=(_at_zero("code written x >= 0", slope=("PyTorch",), zero=("Keras PReLU",)),),
         operations=_summed,
+        magnitude=_as_half_sums,
         construct=_one_slope_or_channels,
     ),
     Component(

@@ -69,8 +69,8 @@ def _operations(run: str) -> Iterator[Row]:
         (
             *(_case(run, program, POSITIVE, shape=(3,)) for program in powers),
             _case(run, powers[0], ROW, shape=(3,)),
-            _case(run, (("number", 2.5), ("power", 1, 0)), ROW, shape=(3,)),
-            _case(run, (("power", 0, 1),), POSITIVE, ROW, shape=(3,)),
+            _case(run, (("number", 2.5), ("power", 1, 0)), ROW, shape=(3,), refusable=True),
+            _case(run, (("power", 0, 1),), POSITIVE, ROW, shape=(3,), refusable=True),
         ),
     )
 
@@ -126,7 +126,7 @@ def _arrays(run: str) -> Iterator[Row]:
             _case(run, (("multiply", 0, 1),), A, LEFT, shape=wide),
             _case(run, (("add", 0, 1),), LEFT, ROW, shape=wide),
             _case(run, (("divide", 0, 1), ("sum", 2, None)), LEFT, A),
-            _case(run, (("power", 0, 1),), POSITIVE, np.array([[2.0], [0.5]]), shape=wide),
+            _case(run, (("power", 0, 1),), POSITIVE, np.array([[2.0], [0.5]]), shape=wide, refusable=True),
             # axes in front, and one of length 1 behind them
             _case(run, (("multiply", 0, 1),), COLUMN, np.stack([LEFT, LEFT[::-1]]), shape=(2, *wide)),
         ),

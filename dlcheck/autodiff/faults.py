@@ -1,6 +1,7 @@
 """Known mistakes in differentiation: rules of single operations, and what becomes of them along the paths."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from dlcheck.component import Fault
 
 Array = NDArray[Any]
 Gradients = dict[int, Array]
+_VISITS = 4000
+"""Nodes that code which walks along every path is let visit."""
 Make = Callable[[str], Callable[..., Any]]
 """From the name of a component to its mistaken version."""
 
@@ -27,12 +30,18 @@ def _sweep(
     joined: Callable[[Array, Array], Array] = np.add,
     order: Callable[[Node], list[Node]] = ordered,
     edges: Callable[[Node], list[Edge]] = incoming,
+    numbers: Mapping[tuple[str, int], Rule] = MappingProxyType({}),
 ) -> reference.Sweep:
-    """The reverse sweep with a piece exchanged; ``joined`` puts the gradients of two paths together."""
+    """The reverse sweep with a piece exchanged; ``joined`` puts the gradients of two paths together.
+
+    ``numbers`` are rules, by operation and place, that hold where the other operand is a number.
+    """
 
     def pulled_back(edge: Edge, gradient: Array) -> Array:
         values = (operand.value for operand in edge.end.operands)
         rule = rules[edge.end.operation][edge.place]
+        if (edge.end.operation, edge.place) in numbers and edge.end.operands[1 - edge.place].constant:
+            rule = numbers[edge.end.operation, edge.place]
         return summed(np.asarray(rule(gradient, edge.end.value, *values, *edge.end.fixed)), edge.start.value.shape)
 
     def swept(output: Node, cotangent: Array) -> Gradients:
@@ -61,6 +70,11 @@ def _rule(operation: str, place: int, rule: Rule) -> Make:
     return _with(_sweep({**RULES, operation: tuple(rules)}))
 
 
+def _with_number(operation: str, place: int, rule: Rule) -> Make:
+    """One rule exchanged where the other operand is a number, for which code often has a rule of its own."""
+    return _with(_sweep(numbers={(operation, place): rule}))
+
+
 def _rules(**changed: tuple[Rule, ...]) -> Make:
     return _with(_sweep({**RULES, **changed}))
 
@@ -77,6 +91,34 @@ def _first_reached(output: Node) -> list[Node]:
                 seen.add(id(operand))
                 waiting.append(operand)
     return order[::-1]
+
+
+def _depth_first(turned: bool) -> Callable[[Node], list[Node]]:
+    """The same in the order of a walk that goes down before it goes on, operands from the last if ``turned``."""
+
+    def order(output: Node) -> list[Node]:
+        found: dict[int, Node] = {}
+        waiting = [output]
+        while waiting:
+            node = waiting.pop()
+            if id(node) not in found:
+                found[id(node)] = node
+                waiting.extend(node.operands if turned else reversed(node.operands))
+        return list(found.values())[::-1]
+
+    return order
+
+
+def _again_each_time(output: Node, cotangent: Array) -> Gradients:
+    """Each visit of a node passes on all that it has got so far; NaN where code that does so would not end."""
+    gradients, waiting, visits = {id(output): np.asarray(cotangent)}, [output], 0
+    while waiting and visits < _VISITS:
+        node, visits = waiting.pop(), visits + 1
+        for edge in incoming(node):
+            part, key = edge.pulled_back(gradients[id(node)]), id(edge.start)
+            gradients[key] = gradients[key] + part if key in gradients else part
+        waiting.extend(list({id(edge.start): edge.start for edge in incoming(node)}.values())[::-1])
+    return {key: found * np.nan for key, found in gradients.items()} if waiting else gradients
 
 
 def _distinct(node: Node) -> list[Edge]:
@@ -96,6 +138,15 @@ def _averaged(gradient: Array, shape: tuple[int, ...]) -> Array:
     return summed_to(gradient, shape) / max(copies, 1)
 
 
+def _leading_only(gradient: Array, shape: tuple[int, ...]) -> Array:
+    return np.asarray(gradient.sum(tuple(range(gradient.ndim - len(shape)))))
+
+
+def _repeated_only(gradient: Array, shape: tuple[int, ...]) -> Array:
+    ahead = gradient.ndim - len(shape)
+    return np.asarray(gradient.sum(tuple(ahead + axis for axis, n in enumerate(shape) if n == 1), keepdims=True))
+
+
 def _unsummed(gradient: Array, shape: tuple[int, ...]) -> Array:
     return gradient
 
@@ -110,13 +161,10 @@ def _where_square(product: Callable[[Array, Array, Array], Array], like: int) ->
     return rule
 
 
-class _Reflected(Node):
+def _reflected(*operators: str) -> Make:
     """number - x as x - number, number / x as x / number."""
-
-    __slots__ = ()
-    __rsub__ = Node.__sub__
-    __rtruediv__ = Node.__truediv__
-    __rpow__ = Node.__pow__
+    methods = {f"__r{name}__": getattr(Node, f"__{name}__") for name in operators}
+    return _with(node=type("_Reflected", (Node,), {"__slots__": (), **methods}))
 
 
 def _upstream_ignored(component: str) -> Callable[..., Any]:
@@ -139,6 +187,9 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
      _rules(multiply=(lambda g, out, a, b: g * a, lambda g, out, a, b: g * b))),
     ("product-of-both", "the product rule gives each factor the product", _NO_LEARNING, "d(ab) = b da + a db",
      _rules(multiply=(lambda g, out, a, b: g * out, lambda g, out, a, b: g * out))),
+    ("product-without-upstream", "the product rule leaves the upstream gradient out", _NO_LEARNING,
+     "d(ab) = b da + a db, times what arrives",
+     _rules(multiply=(lambda g, out, a, b: b + 0 * g, lambda g, out, a, b: a + 0 * g))),
     ("difference-sign", "the subtrahend's gradient has the wrong sign", _NO_LEARNING, "d(a - b) = da - db",
      _rule("subtract", 1, lambda g, out, a, b: g)),
     ("quotient-sign", "the divisor's gradient has the wrong sign", _NO_LEARNING, "d(a/b) = da/b - a db/b^2",
@@ -158,12 +209,24 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
      _rule("power", 0, lambda g, out, x, n: g * x ** (n - 1.0))),
     ("power-factor-lowered", "the power rule takes n - 1 as the factor", _NO_LEARNING, "d(x^n) = n x^(n-1) dx",
      _rule("power", 0, lambda g, out, x, n: g * (n - 1) * x ** (n - 1.0))),
+    ("number-power-not-lowered", "x ** number leaves the exponent as it was in the gradient", _NO_LEARNING,
+     "d(x^n) = n x^(n-1) dx", _with_number("power", 0, lambda g, out, x, n: g * n * out)),
+    ("number-power-factor-missing", "x ** number lacks the factor n in the gradient", _NO_LEARNING,
+     "d(x^n) = n x^(n-1) dx", _with_number("power", 0, lambda g, out, x, n: g * x ** (n - 1.0))),
+    ("number-power-linear", "x ** number is differentiated as a square, n x", _NO_LEARNING, "d(x^n) = n x^(n-1) dx",
+     _with_number("power", 0, lambda g, out, x, n: g * n * x)),
+    ("number-base-without-log", "number ** x lacks the logarithm in its gradient", _NO_LEARNING,
+     "d(a^x) = a^x log(a) dx", _with_number("power", 1, lambda g, out, x, n: g * out)),
+    ("exponent-as-base", "the exponent's gradient is by the rule of powers", _NO_LEARNING, "d(a^x) = a^x log(a) dx",
+     _with_number("power", 1, lambda g, out, x, n: g * n * x ** (n - 1.0))),
     ("exponent-constant", "a variable in the exponent is held constant", _NO_LEARNING, "d(a^x) = a^x log(a) dx",
      _rule("power", 1, lambda g, out, x, n: np.zeros_like(g))),
     ("exponent-without-log", "the exponent's gradient lacks the logarithm", _NO_LEARNING, "d(a^x) = a^x log(a) dx",
      _rule("power", 1, lambda g, out, x, n: g * out)),
     ("exp-as-power", "exp is differentiated as a power", _NO_LEARNING, "d exp(x) = exp(x) dx",
      _rule("exp", 0, lambda g, out, x: g * x * np.exp(x - 1))),
+    ("exp-at-input", "exp's derivative is taken for its argument", _NO_LEARNING, "d exp(x) = exp(x) dx",
+     _rule("exp", 0, lambda g, out, x: g * x)),
     ("exp-without-upstream", "exp leaves the upstream gradient out", _NO_LEARNING, "d exp(x) = exp(x) dx",
      _rule("exp", 0, lambda g, out, x: out)),
     ("log-at-output", "log's derivative is taken at its output", _NO_LEARNING, "d log(x) = dx / x",
@@ -177,10 +240,17 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
     ("tanh-at-input", "the derivative 1 - y^2 of tanh is taken at x, not at y", _NO_LEARNING,
      "d tanh(x) = (1 - y^2) dx",
      _rule("tanh", 0, lambda g, out, x: g * (1 - x**2))),
+    ("tanh-twice", "the derivative of tanh is taken at its output", _NO_LEARNING, "d tanh(x) = (1 - y^2) dx",
+     _rule("tanh", 0, lambda g, out, x: g * (1 - np.tanh(out) ** 2))),
     ("tanh-not-squared", "the derivative of tanh is 1 - y", _NO_LEARNING, "d tanh(x) = (1 - y^2) dx",
      _rule("tanh", 0, lambda g, out, x: g * (1 - out))),
     ("sigmoid-at-input", "the derivative y (1 - y) of sigmoid is taken at x", _NO_LEARNING,
      "d sigmoid(x) = y (1 - y) dx", _rule("sigmoid", 0, lambda g, out, x: g * x * (1 - x))),
+    ("sigmoid-twice", "the derivative of sigmoid is taken at its output", _NO_LEARNING,
+     "d sigmoid(x) = y (1 - y) dx",
+     _rule("sigmoid", 0, lambda g, out, x: g / ((1 + np.exp(-out)) * (1 + np.exp(out))))),
+    ("sqrt-inverted", "the root's derivative multiplies by the root", _NO_LEARNING, "d sqrt(x) = dx / (2 sqrt(x))",
+     _rule("sqrt", 0, lambda g, out, x: g * out / 2)),
     ("sqrt-half-missing", "the root's derivative lacks the factor 1/2", _NO_LEARNING, "d sqrt(x) = dx / (2 sqrt(x))",
      _rule("sqrt", 0, lambda g, out, x: g / out)),
     ("sqrt-at-input", "the root's derivative divides by 2x", _NO_LEARNING, "d sqrt(x) = dx / (2 sqrt(x))",
@@ -188,7 +258,13 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
     ("relu-passes-all", "relu passes the gradient of negative inputs", _NO_LEARNING, "d relu(x) = dx where x > 0",
      _rule("relu", 0, lambda g, out, x: g)),
     ("reflected", "number - x and number / x are taken the other way round", "The network computes something else.",
-     "define __rsub__ and __rtruediv__ with the operands in order", _with(node=_Reflected)),
+     "define __rsub__ and __rtruediv__ with the operands in order", _reflected("sub", "truediv", "pow")),
+    ("reflected-difference", "number - x is taken as x - number", "The network computes something else.",
+     "define __rsub__ with the operands in order", _reflected("sub")),
+    ("reflected-quotient", "number / x is taken as x / number", "The network computes something else.",
+     "define __rtruediv__ with the operands in order", _reflected("truediv")),
+    ("reflected-power", "number ** x is taken as x ** number", "The network computes something else.",
+     "define __rpow__ with the operands in order", _reflected("pow")),
     ("overwritten", "a shared node keeps the last gradient, not the sum", _SHARED, "gradient += part",
      _with(_sweep(joined=lambda old, new: new))),
     ("first-path-only", "a shared node keeps the first gradient, not the sum", _SHARED, "gradient += part",
@@ -197,12 +273,22 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
      "add over the edges, not over the nodes", _with(_sweep(edges=_distinct))),
     ("wrong-order", "a node is left when first reached, before all that uses it", _SHARED,
      "go through the nodes in reverse topological order", _with(_sweep(order=_first_reached))),
+    ("wrong-order-depth-first", "a node is left on the way down, before all that uses it", _SHARED,
+     "go through the nodes in reverse topological order", _with(_sweep(order=_depth_first(turned=False)))),
+    ("wrong-order-depth-first-from-last", "a node is left on the way down, operands from the last", _SHARED,
+     "go through the nodes in reverse topological order", _with(_sweep(order=_depth_first(turned=True)))),
+    ("passed-on-again", "a shared node passes on its sum each time it is reached", _SHARED,
+     "sort the nodes first, and leave each once", _with(_again_each_time)),
     ("upstream-ignored", "the upstream gradient is taken as 1",
      "Layers above have no say in what the layers below learn.",
      "start from the upstream gradient", _upstream_ignored),
     ("broadcast-not-summed", "the gradient of what was broadcast is not summed back",
      "A bias gets a gradient of wrong shape.",
      "sum over the axes along which it was repeated", _with(_sweep(summed=_unsummed))),
+    ("broadcast-leading-only", "what was broadcast from length 1 is not summed back",
+     "A bias gets a gradient of wrong shape.", "sum over axes of length 1 too", _with(_sweep(summed=_leading_only))),
+    ("broadcast-length-one-only", "axes that broadcasting put in front are not summed back",
+     "A bias gets a gradient of wrong shape.", "sum over the axes in front too", _with(_sweep(summed=_repeated_only))),
     ("broadcast-averaged", "the gradient of what was broadcast is averaged",
      "A bias learns more slowly the larger the batch.",
      "sum over the axes along which it was repeated", _with(_sweep(summed=_averaged))),
@@ -210,6 +296,8 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
      "sum over the axes along which it was repeated", _with(_sweep(summed=_first_copy))),
     ("sum-averaged", "a sum is differentiated as a mean", _NO_LEARNING, "every element gets the gradient of the sum",
      _rule("sum", 0, lambda g, out, x, axis: RULES["sum"][0](g, out, x, axis) * max(out.size, 1) / max(x.size, 1))),
+    ("sum-without-upstream", "a sum leaves the upstream gradient out", _NO_LEARNING,
+     "every element gets the gradient of the sum", _rule("sum", 0, lambda g, out, x, axis: np.ones_like(x))),
     ("matmul-not-transposed", "matrix products lack the transposes in their gradients", _NO_LEARNING,
      "grad_A = G B^T, grad_B = A^T G",
      _rules(matmul=(_where_square(lambda g, a, b: g @ b, 0), _where_square(lambda g, a, b: a @ g, 1)))),
@@ -260,6 +348,21 @@ def _of_jacobian(slug: str, says: str, fix: str, mistaken: Callable[..., Any]) -
     return Fault(f"jacobian-{slug}", "jacobian", says, _NO_LEARNING, fix, {"jacobian": mistaken})
 
 
+def _rows_added_up(function: Callable[..., Any], *inputs: Array) -> tuple[Array, ...]:
+    """Each row with all those before it."""
+    found = reference.jacobian(function, *inputs)
+    return tuple(
+        np.cumsum(m.reshape(m.size // max(np.size(x), 1), np.size(x)), axis=0).reshape(m.shape)
+        for m, x in zip(found, inputs, strict=True)
+    )
+
+
+def _summed(function: Callable[..., Any], *inputs: Array) -> tuple[Array, ...]:
+    """The gradient of the outputs' sum, of the input's shape."""
+    found = reference.jacobian(function, *inputs)
+    return tuple(m.sum(tuple(range(m.ndim - np.ndim(x)))) for m, x in zip(found, inputs, strict=True))
+
+
 # a Jacobian has no upstream gradient; ones in the place of its rows are the mistake rows-summed
 FAULTS = (
     *_of_each("vjp"),
@@ -267,6 +370,10 @@ FAULTS = (
     _of_jacobian("transposed", "the Jacobian is transposed", "rows are outputs, columns inputs", _transposed),
     _of_jacobian(
         "rows-summed", "every row is the gradient of the outputs' sum", "one sweep for each output", _rows_summed
+    ),
+    _of_jacobian("summed", "the gradient of the outputs' sum is returned", "one sweep for each output", _summed),
+    _of_jacobian(
+        "rows-added-up", "gradients are not reset between the rows", "zero them before each sweep", _rows_added_up
     ),
     _of_jacobian(
         "diagonal-only", "everything off the diagonal is taken for zero", "one sweep for each output", _diagonal_only

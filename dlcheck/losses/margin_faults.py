@@ -9,6 +9,7 @@ from dlcheck.component import Fault
 from dlcheck.losses import reference
 from dlcheck.losses.mistakes import (
     CLIMBS,
+    EPSILONS,
     NAN,
     NO_LEARNING,
     OTHER_LOSS,
@@ -124,9 +125,36 @@ KL = (
         "exp(target) (target - x)", formula("kl_div", lambda input, target, log_target=False, **_: (
             target * (target - input) if log_target else _masked(target, target * (np.log(target) - input))), _count),
     ),
+    *(
+        _kl(
+            f"kl-epsilon-{epsilon}", f"{epsilon} is added inside the logarithm", "The loss does not reach 0.",
+            "0 where the target is 0", _divergence(
+                lambda x, p, log_p, more=float(epsilon): p * (np.log(p + more) - x)),
+        )
+        for epsilon in EPSILONS
+    ),
     _kl(
-        "kl-epsilon", "1e-8 is added inside the logarithm", "The loss does not reach 0.", "0 where the target is 0",
-        _divergence(lambda x, p, log_p: p * (np.log(p + 1e-8) - x)),
+        "kl-symmetric", "it is the mean of both directions", OTHER_LOSS, "p (log p - log q)",
+        _divergence(lambda x, p, log_p: (p - np.exp(x)) * (log_p - x) / 2),
+    ),
+    _kl(
+        "kl-jensen-shannon", "it is the Jensen-Shannon divergence", OTHER_LOSS, "p (log p - log q)",
+        _divergence(lambda x, p, log_p: (
+            _masked(p, p * log_p) + np.exp(x) * x - (p + np.exp(x)) * np.log((p + np.exp(x)) / 2)) / 2),
+    ),
+    _kl(
+        "kl-with-masses", "q - p is added, as for measures that are not normalised",
+        "Harmless only where both sum to 1.", "p (log p - log q)",
+        _divergence(lambda x, p, log_p: _masked(p, p * (log_p - x)) - p + np.exp(x)),
+    ),
+    _kl(
+        "kl-base-two", "the logarithm has base 2", "The loss is 1.44 times as large.", "natural logarithm",
+        _divergence(lambda x, p, log_p: _masked(p, p * (log_p - x)) / np.log(2)),
+    ),
+    _kl(
+        "kl-mean-over-classes", "the mean divides by the length of the last axis only", RATE,
+        "divide by the number of elements", scaled("kl_div", lambda input, reduction="mean", **_: (
+            input.size / max(input.shape[-1], 1) if reduction == "mean" and input.ndim else 1.0)),
     ),
     _kl(
         "kl-batchmean-is-mean", '"batchmean" divides by all elements', RATE, "divide by the examples",
@@ -189,6 +217,22 @@ def _true(s: Array, hot: Array) -> Array:
 def _other(s: Array, hot: Array, m: float) -> Array:
     """What each other class violates."""
     return np.where(hot, 0.0, positive(m - _true(s, hot) + s))
+
+
+def _true_class_gradient(change: Callable[[Array, Array], Array]) -> Replaces:
+    """Another gradient of the true class's score, from the right one and that of a single violation."""
+
+    def mistaken(grad_output: Array, scores: Array, target: Array, **given: Any) -> dict[str, Array]:
+        hot = np.arange(scores.shape[1]) == target[:, None]
+        right, alike = (
+            reference.hinge_loss_backward(grad_output, values, target, **given)["scores"]
+            for values in (scores, np.zeros_like(scores))
+        )
+        violated = np.where(hot, 0.0, alike)
+        single = violated.sum(axis=1, keepdims=True) / np.maximum(np.sum(violated != 0, axis=1, keepdims=True), 1)
+        return {"scores": np.where(hot, change(right, single), right)}
+
+    return backward_only("hinge_loss", mistaken)
 
 
 HINGE = (
@@ -262,6 +306,15 @@ HINGE = (
             np.arange(scores.shape[1]) == target[:, None],
             np.sign(g) * np.where(np.arange(scores.shape[1]) == target[:, None], 0.0, np.abs(g)).max(
                 axis=1, keepdims=True), g)),
+    ),
+    _hinge(
+        "hinge-gradient-true-class-always", "the true class's gradient is -1, violated or not", NO_LEARNING,
+        "subtract the sum of the others' gradients at y",
+        _true_class_gradient(lambda right, one: -one),
+    ),
+    _hinge(
+        "hinge-gradient-true-class-sign", "the true class's gradient has the wrong sign", NO_LEARNING,
+        "subtract the sum of the others' gradients at y", _true_class_gradient(lambda right, one: -right),
     ),
     _hinge(
         "hinge-gradient-of-true-class-only", "only the true class's score gets a gradient", NO_LEARNING,

@@ -5,6 +5,7 @@ exact, as nothing is subtracted.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,23 @@ RATE = "The step grows or shrinks with the size of the batch: the learning rate 
 NO_LEARNING = "The gradient is wrong at every step; training stalls or settles on worse weights."
 IGNORED_COUNT = "Examples that should not count do: padding changes the loss and what is learned."
 STALLS = "Confident wrong answers get no gradient and are never unlearned."
+UNWEIGHTED = "Rare classes are not made up for."
 """Effects that several faults share."""
+
+EPSILONS = "1e-6", "1e-7", "1e-8", "1e-9", "1e-10", "1e-12"
+"""What people add to a probability before they take its logarithm."""
+
+
+DIFFERENCES = "mse_loss", "l1_loss", "huber_loss"
+"""Losses of numbers, whose targets have a gradient too."""
 
 
 def _inputs(name: str) -> tuple[str, str]:
     return ("scores" if name == "hinge_loss" else "input"), "target"
+
+
+def _differentiable(name: str) -> tuple[str, ...]:
+    return _inputs(name) if name in DIFFERENCES else _inputs(name)[:1]
 
 
 def forward_only(name: str, forward: Callable[..., Any]) -> Replaces:
@@ -71,12 +84,16 @@ def arguments(name: str, change: Callable[[dict[str, Any]], Arguments]) -> Repla
 
 
 def gradient(name: str, change: Callable[..., Array]) -> Replaces:
-    """The right loss with a gradient that ``change(right gradient, **arguments)`` makes of the right one."""
+    """The right loss with a gradient that ``change(right gradient, **arguments)`` makes of the input's.
+
+    Where the target has one, it is the negative of that.
+    """
     slope = getattr(reference, f"{name}_backward")
 
     def backward(grad_output: Array, **given: Any) -> dict[str, Array]:
-        ((key, right),) = slope(grad_output, **given).items()
-        return {key: change(right, **given)}
+        key, *others = _differentiable(name)
+        changed = change(slope(grad_output, **given)[key], **given)
+        return {key: changed, **{other: -changed for other in others}}
 
     return backward_only(name, backward)
 
@@ -102,24 +119,30 @@ def _by_complex_step(function: Callable[[Array], Array], x: Array) -> Array:
 
 
 def differentiated(name: str, forward: Callable[..., Array]) -> Replaces:
-    """A whole loss and its gradient."""
-    key = _inputs(name)[0]
+    """A whole loss and its gradients; NaN where it has another shape than what arrives."""
 
     def backward(grad_output: Array, **given: Any) -> dict[str, Array]:
-        def total(moved: Array) -> Array:
-            return np.sum(grad_output * forward(**{**given, key: moved}))
+        def total(key: str, moved: Array) -> Array:
+            value = forward(**{**given, key: moved})
+            fits = np.shape(grad_output) in ((), value.shape)
+            return np.sum(grad_output * value) if fits else np.asarray(complex(np.nan, np.nan))
 
-        return {key: _by_complex_step(total, given[key])}
+        return {key: _by_complex_step(partial(total, key), given[key]) for key in _differentiable(name)}
 
     return replacing(name, lambda **given: np.real(forward(**given)), backward)
 
 
-def formula(name: str, terms: Callable[..., Array], count: Callable[..., Any] | None = None) -> Replaces:
+def formula(
+    name: str,
+    terms: Callable[..., Array],
+    count: Callable[..., Any] | None = None,
+    slope: Callable[..., Array] | None = None,
+) -> Replaces:
     """A loss of other terms ``terms(**arguments)``, reduced as asked for; the mean over ``count`` or all of them.
 
-    Where a term is no number its gradient is NaN, as autograd there multiplies zeros by infinities.
+    Where a term is no number its gradient is NaN, as autograd there multiplies zeros by infinities. ``slope`` gives the
+    derivatives of an example's term by its input, where there is a formula for them.
     """
-    key = _inputs(name)[0]
 
     def divisor(values: Array, **given: Any) -> Any:
         among = {"none": 1, "sum": 1, "mean": values.size if count is None else 0}
@@ -131,15 +154,21 @@ def formula(name: str, terms: Callable[..., Array], count: Callable[..., Any] | 
         return np.asarray(total / divisor(values, **given))
 
     def backward(grad_output: Array, **given: Any) -> dict[str, Array]:
-        values, x = terms(**given), given[key]
+        values, x = terms(**given), given[_inputs(name)[0]]
         finite = np.isfinite(values)
 
-        def total(moved: Array) -> Array:
+        def total(key: str, moved: Array) -> Array:
             each = np.where(finite, terms(**{**given, key: moved}), 0.0)
             return np.sum(grad_output * each) / divisor(values, **given)
 
         wide = finite if values.shape == x.shape else np.expand_dims(finite, min(x.ndim - 1, 1))
-        return {key: np.where(wide, _by_complex_step(total, x), np.nan)}
+        if slope is not None:
+            each = np.broadcast_to(grad_output / divisor(values, **given), values.shape)
+            return {_inputs(name)[0]: np.expand_dims(each, min(x.ndim - 1, 1)) * slope(**given)}
+        return {
+            key: np.where(wide, _by_complex_step(partial(total, key), given[key]), np.nan)
+            for key in _differentiable(name)
+        }
 
     return replacing(name, forward, backward)
 
@@ -214,6 +243,15 @@ def _upstream_ignored(name: str) -> Replaces:
     return backward_only(name, lambda grad_output, **given: slope(np.ones_like(grad_output), **given))
 
 
+def _target_detached(name: str) -> Replaces:
+    slope = getattr(reference, f"{name}_backward")
+
+    def backward(grad_output: Array, **given: Any) -> dict[str, Array]:
+        return {**slope(grad_output, **given), "target": np.zeros_like(given["target"])}
+
+    return backward_only(name, backward)
+
+
 def shared(name: str) -> Iterator[Fault]:
     """The mistakes in reduction, sign and chain rule that every loss knows."""
     short = name.replace("_", "-").replace("binary-cross-entropy", "bce")
@@ -245,3 +283,9 @@ def shared(name: str) -> Iterator[Fault]:
         "Factors on the loss, such as those of several losses added up, have no effect.",
         "multiply by grad_output (the chain rule)", _upstream_ignored(name),
     )  # fmt: skip
+    if name in DIFFERENCES:
+        yield fault(
+            "target-detached", "no gradient reaches the target",
+            "Where two networks' outputs are compared, one of them learns nothing.",
+            "detach targets where the loss is called, not in it", _target_detached(name),
+        )  # fmt: skip

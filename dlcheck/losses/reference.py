@@ -2,11 +2,12 @@
 
 Every function converts what it is given to float64, leaves it untouched and returns new arrays. ``reduction`` is
 "none" (one loss for each element or example), "sum" or "mean". ``name_backward(grad_output, ...)`` returns the
-gradient of the input; its grad_output has the loss's shape, or is one number for all.
+gradient of the input, and of the target where that is a number like it; its grad_output has the loss's shape, or is one
+number for all.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -24,7 +25,7 @@ Scaling = Literal["delta", "slope_one", "sigma", "doubled"]
 WeightedMean = Literal["weights", "count", "nonzero"]
 AllIgnored = Literal["nan", "zero"]
 SmoothingMass = Literal["all", "others", "unpadded"]
-Formula = Literal["averaged", "summed", "maximal", "maximal_with_zero", "one_against_all"]
+Formula = Literal["averaged", "summed", "maximal", "maximal_with_zero", "one_against_all", "one_against_all_averaged"]
 
 REDUCTIONS: tuple[Reduction, ...] = ("none", "sum", "mean")
 
@@ -85,6 +86,11 @@ def _counted(input: np.ndarray, mean_over: str) -> int:
     return among[_choice("mean_over", mean_over, tuple(among))]
 
 
+def _of_difference(gradient: np.ndarray) -> Gradients:
+    """Gradients of input and target where the loss depends on their difference alone."""
+    return {"input": np.asarray(gradient), "target": np.asarray(-gradient)}
+
+
 def mse_loss(
     input: Values,
     target: Values,
@@ -115,16 +121,16 @@ def mse_loss_backward(
     factor: float = 1.0,
     mean_over: Literal["elements", "batch"] = "elements",
 ) -> Gradients:
-    r"""Gradient of the squared error: $\bar x = \bar\ell \, 2 f (x - y)$.
+    r"""Gradients of the squared error: $\bar x = \bar\ell \, 2 f (x - y), \; \bar y = -\bar x$.
 
-    Shapes: grad_output as the loss or without axes; the result as input.
+    Shapes: grad_output as the loss or without axes; the results as input and target.
     Conventions: as mse_loss.
     Raises: TypeError, ValueError as mse_loss, and if grad_output has another shape.
     Source: the derivative of Goodfellow et al. (2016), equation 5.4.
     """
     x, y = _pair(input, target)
     grad = _spread(grad_output, x.shape, reduction, _counted(x, mean_over))
-    return {"input": np.asarray(grad * 2 * factor * (x - y))}
+    return _of_difference(grad * 2 * factor * (x - y))
 
 
 def l1_loss(input: Values, target: Values, reduction: Reduction = "mean") -> Loss:
@@ -146,16 +152,16 @@ def l1_loss_backward(
     *,
     gradient_at_zero: float = 0.0,
 ) -> Gradients:
-    r"""Gradient of the absolute error: $\bar x = \bar\ell \, \mathrm{sign}(x - y)$.
+    r"""Gradients of the absolute error: $\bar x = \bar\ell \, \mathrm{sign}(x - y), \; \bar y = -\bar x$.
 
-    Shapes: grad_output as the loss or without axes; the result as input.
+    Shapes: grad_output as the loss or without axes; the results as input and target.
     Conventions: ``gradient_at_zero``, any number from -1 to 1 (the subdifferential).
     Raises: TypeError, ValueError as l1_loss, and if grad_output has another shape.
     Source: the derivative of the absolute value.
     """
     x, y = _pair(input, target)
     slope = np.where(x == y, gradient_at_zero, np.sign(x - y))
-    return {"input": np.asarray(_spread(grad_output, x.shape, reduction, x.size) * slope)}
+    return _of_difference(_spread(grad_output, x.shape, reduction, x.size) * slope)
 
 
 def _huber_parts(delta: float, scaling: Scaling) -> tuple[float, float]:
@@ -194,9 +200,9 @@ def huber_loss_backward(
     *,
     scaling: Scaling = "delta",
 ) -> Gradients:
-    r"""Gradient of Huber's loss: $\bar x = \bar\ell \max(-\delta, \min(x - y, \delta))$.
+    r"""Gradients of Huber's loss: $\bar x = \bar\ell \max(-\delta, \min(x - y, \delta)), \; \bar y = -\bar x$.
 
-    Shapes: grad_output as the loss or without axes; the result as input.
+    Shapes: grad_output as the loss or without axes; the results as input and target.
     Conventions: as huber_loss.
     Raises: TypeError, ValueError as huber_loss, and if grad_output has another shape.
     Source: Huber (1964), section 4, differentiated.
@@ -204,7 +210,7 @@ def huber_loss_backward(
     x, y = _pair(input, target)
     end, slope = _huber_parts(delta, scaling)
     grad = _spread(grad_output, x.shape, reduction, x.size)
-    return {"input": np.asarray(grad * slope * np.clip((x - y) / end, -1, 1))}
+    return _of_difference(grad * slope * np.clip((x - y) / end, -1, 1))
 
 
 # --- classification --------------------------------------------------------------------------------------------------
@@ -549,7 +555,7 @@ def _margins(scores: Any, target: Any, margin: float, formula: Formula) -> tuple
     if y.dtype.kind not in "iu":
         raise TypeError(f"target must hold integers, not {y.dtype}")
     hot = _one_hot(y, s, 1, None)[0]
-    if formula == "one_against_all":
+    if formula.startswith("one_against_all"):
         sign = np.where(hot, -1.0, 1.0)
         return margin + sign * s, sign, np.zeros_like(s)
     true = (s * hot).sum(axis=1, keepdims=True)
@@ -576,15 +582,16 @@ def hinge_loss(
 
     Shapes: scores (N, C), target (N,); the result (N,) or no axis.
     Conventions: ``formula``: averaged over all C classes, summed, the largest violation alone, that with 0 among the
-    other classes' scores, or $\sum_j \max(0, m - t_j s_j)$ with $t_j = 1$ for the true class and -1 otherwise.
+    other classes' scores, or $\sum_j \max(0, m - t_j s_j)$ with $t_j = 1$ for the true class and -1 otherwise, or its
+    mean over the classes.
     Raises: TypeError if scores are not real or target holds no integers, ValueError if shapes do not fit, a class does
     not exist or for an unknown choice.
     Source: Weston, Watkins, Support Vector Machines for Multi-Class Pattern Recognition (1999), section 3; the
     largest alone: Crammer, Singer (2001), section 3.
     """
-    _choice("formula", formula, ("averaged", "summed", "maximal", "maximal_with_zero", "one_against_all"))
+    _choice("formula", formula, get_args(Formula))
     violated = np.maximum(_margins(scores, target, margin, formula)[0], 0)
-    each = violated.sum(axis=1) / (violated.shape[1] if formula == "averaged" else 1)
+    each = violated.sum(axis=1) / (violated.shape[1] if formula.endswith("averaged") else 1)
     return _reduced(each, reduction, len(each))
 
 
@@ -607,11 +614,11 @@ def hinge_loss_backward(
     Raises: TypeError, ValueError as hinge_loss, and if grad_output has another shape.
     Source: Weston, Watkins (1999), section 3, differentiated.
     """
-    _choice("formula", formula, ("averaged", "summed", "maximal", "maximal_with_zero", "one_against_all"))
+    _choice("formula", formula, get_args(Formula))
     violated, by_score, by_true = _margins(scores, target, margin, formula)
     active = np.where(violated == 0, gradient_at_kink, 1.0 * (violated > 0))
     examples, classes = active.shape
-    grad = _spread(grad_output, (examples,), reduction, examples) / (classes if formula == "averaged" else 1)
+    grad = _spread(grad_output, (examples,), reduction, examples) / (classes if formula.endswith("averaged") else 1)
     slope = active * by_score
     slope[np.arange(examples), target] += (active * by_true).sum(axis=1)
     return {"scores": grad[:, None] * slope}

@@ -1,5 +1,6 @@
 """Known mistakes in the losses of real targets: squared, absolute and Huber's."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,12 +8,14 @@ import numpy as np
 from dlcheck.component import Fault
 from dlcheck.losses import reference
 from dlcheck.losses.mistakes import (
+    NAN,
     NO_LEARNING,
     OTHER_LOSS,
     RATE,
     Array,
     Replaces,
     absolute,
+    arguments,
     differentiated,
     formula,
     forward_only,
@@ -29,6 +32,26 @@ def _per_batch(input: Array, reduction: str = "mean", **_: Any) -> float:
     return input.size / max(len(input), 1) if reduction == "mean" and input.ndim else 1.0
 
 
+def _per_last_axis(input: Array, reduction: str = "mean", **_: Any) -> float:
+    """The same for one over the last axis, the rest added up."""
+    return input.size / max(input.shape[-1], 1) if reduction == "mean" and input.ndim else 1.0
+
+
+def _other_means(name: str, short: str) -> Iterator[Fault]:
+    """Divisors other than the number of elements."""
+    fix = "divide by the number of elements"
+
+    def fault(id: str, says: str, effect: str, replaces: Replaces) -> Fault:
+        return Fault(f"{short}-{id}", name, says, effect, fix, replaces)
+
+    yield fault("mean-over-batch", "the mean divides by the batch size only", RATE, scaled(name, _per_batch))
+    says = "the mean divides by the length of the last axis only"
+    yield fault("sum-of-means", says, RATE, scaled(name, _per_last_axis))
+    says = "the gradient is divided by the batch size, the mean is not"
+    by_batch = gradient(name, lambda g, **given: g * _per_batch(**given))
+    yield fault("gradient-over-batch", says, "Value and gradient disagree.", by_batch)
+
+
 def _reduce(values: Array, reduction: str) -> Array:
     return values if reduction == "none" else np.asarray(values.mean() if reduction == "mean" else values.sum())
 
@@ -38,6 +61,11 @@ def _reduce(values: Array, reduction: str) -> Array:
 
 def _mse(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
     return Fault(id, "mse_loss", says, effect, fix, replaces, happened)
+
+
+def _root_of_mean(input: Array, target: Array, reduction: str = "mean", **_: Any) -> Array:
+    squares = _reduce((input - target) ** 2, reduction)
+    return _root(squares) if reduction == "mean" else squares
 
 
 def _rooted(input: Array, target: Array, reduction: str = "mean", **_: Any) -> Array:
@@ -66,6 +94,10 @@ MSE = (
             "mse_loss", _rooted)
     ),
     _mse(
+        "mse-root-of-mean-only", "the mean has a root that the sum has not", OTHER_LOSS, "leave the root out",
+        differentiated("mse_loss", _root_of_mean),
+    ),
+    _mse(
         "mse-absolute", "the error is not squared, but made positive", OTHER_LOSS, "(x - y)^2",
         formula("mse_loss", lambda input, target, **_: absolute(input - target)),
     ),
@@ -81,10 +113,7 @@ MSE = (
         "mse-value-halved", "the value is halved, the gradient is not", "Value and gradient disagree.",
         "mean((x - y)^2)", forward_only("mse_loss", lambda **given: np.asarray(reference.mse_loss(**given) / 2)),
     ),
-    _mse(
-        "mse-mean-over-batch", "the mean divides by the batch size only", RATE, "divide by the number of elements",
-        scaled("mse_loss", _per_batch),
-    ),
+    *_other_means("mse_loss", "mse"),
     _mse(
         "mse-mean-over-last-axis", "the mean runs over the last axis only", "One loss an example is returned.",
         "mean over all elements", differentiated("mse_loss", _last_axis),
@@ -147,6 +176,17 @@ L1 = (
             np.abs(input - target) < 1, (input - target) ** 2 / 2, absolute(input - target) - 0.5)),
     ),
     _l1(
+        "l1-root-of-square", "the root of the square has no gradient at 0", NAN, "|x - y|, whose gradient is a sign",
+        gradient("l1_loss", lambda g, input, target, **_: np.where(input == target, np.nan, g)),
+    ),
+    *(
+        _l1(
+            f"l1-rounded-off-{epsilon}", f"it is the root of e^2 + {epsilon}", "The loss does not reach 0.", "|x - y|",
+            formula("l1_loss", lambda input, target, more=float(epsilon), **_: np.sqrt((input - target) ** 2 + more)),
+        )
+        for epsilon in ("1e-6", "1e-8")
+    ),
+    _l1(
         "l1-of-magnitudes", "the magnitudes are subtracted, not the values", "Errors of sign go unseen.", "|x - y|",
         formula("l1_loss", lambda input, target, **_: absolute(absolute(input) - absolute(target))),
     ),
@@ -162,13 +202,10 @@ L1 = (
         "l1-gradient-of-square", "the gradient is that of the squared error", NO_LEARNING, "sign(x - y)",
         gradient("l1_loss", lambda g, input, target, **_: 2 * g * np.abs(input - target)),
     ),
-    _l1(
-        "l1-mean-over-batch", "the mean divides by the batch size only", RATE, "divide by the number of elements",
-        scaled("l1_loss", _per_batch),
-    ),
+    *_other_means("l1_loss", "l1"),
     _l1(
         "l1-relative", "the error is divided by the target", OTHER_LOSS, "|x - y|",
-        formula("l1_loss", lambda input, target, **_: absolute(input - target) / np.abs(target)),
+        formula("l1_loss", lambda input, target, **_: absolute(input - target) / absolute(target)),
     ),
 )  # fmt: skip
 
@@ -292,9 +329,14 @@ HUBER = (
         "huber-gradient-unsigned", "far out the gradient has no sign", "Errors below zero are driven further down.",
         "clip(x - y, -delta, delta)", _coded_gradient(lambda e, d: np.where(np.abs(e) <= d, e, d)),
     ),
+    *_other_means("huber_loss", "huber"),
     _huber(
-        "huber-mean-over-batch", "the mean divides by the batch size only", RATE, "divide by the number of elements",
-        scaled("huber_loss", _per_batch),
+        "huber-default-delta", "delta is 1.35 where none is given", "Outliers count more than by default.",
+        "delta = 1", arguments("huber_loss", lambda given: {"delta": 1.35, **given}),
+    ),
+    _huber(
+        "huber-log-cosh", "it is log(cosh(e))", OTHER_LOSS, "use the two branches",
+        formula("huber_loss", lambda input, target, **_: np.log(np.cosh(input - target))),
     ),
     _huber(
         "huber-pseudo", "it is delta^2 (sqrt(1 + (e/delta)^2) - 1)", OTHER_LOSS, "use the two branches",

@@ -161,6 +161,10 @@ FORMULA = Convention(
             ("Keras CategoricalHinge",),
         ),
         Option("one_against_all", "a two-class hinge a class", {"formula": "one_against_all"}, ("Caffe HingeLoss",)),
+        Option(
+            "one_against_all_averaged", "the mean of a two-class hinge a class",
+            {"formula": "one_against_all_averaged"}, ("Keras Hinge",),
+        ),
     ),
     (WESTON, CRAMMER, CS231N, KERAS, _caffe("hinge_loss_layer")),
 )  # fmt: skip
@@ -208,6 +212,7 @@ COMPONENTS: tuple[Component, ...] = (
         "Mean squared error",
         r"\frac1n \sum_i (x_i - y_i)^2",
         Source(GOODFELLOW, "2016, equation 5.4", BOOK),
+        differentiable=("input", "target"),
         conventions=(SCALE,),
     ),
     _component(
@@ -215,6 +220,7 @@ COMPONENTS: tuple[Component, ...] = (
         "Mean absolute error",
         r"\frac1n \sum_i |x_i - y_i|",
         Source("Hastie, Tibshirani, Friedman: The elements of statistical learning", "2009, section 10.6"),
+        differentiable=("input", "target"),
         conventions=(_default(), AT_ZERO),
     ),
     _component(
@@ -223,6 +229,7 @@ COMPONENTS: tuple[Component, ...] = (
         r"\frac1n \sum_i h(|x_i - y_i|), \quad h(e) = e^2 / 2 \text{ for } e \le \delta, "
         r"\delta (e - \delta / 2) \text{ beyond}",
         HUBER,
+        differentiable=("input", "target"),
         settings={"delta": 1.0},
         conventions=(_default(), SCALING),
     ),

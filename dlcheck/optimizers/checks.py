@@ -97,6 +97,15 @@ _OPTIONS: dict[str, dict[str, list[dict[str, Any]]]] = {
 """Settings of the cases about each option."""
 
 
+_STATEFUL: dict[str, dict[str, Any]] = {
+    "adagrad": {"lr_decay": 0.5},
+    "rmsprop": {"momentum": 0.9, "centered": True},
+    "adam": {"amsgrad": True},
+    "adamw": {"amsgrad": True},
+}
+"""Settings under which all of the state counts, beside momentum."""
+
+
 def _numbers(seed: int, *shape: int) -> Array:
     """Normal numbers of either sign between about 0.1 and 3, so that none of them hides a mistake."""
     values = np.random.default_rng(seed).normal(size=shape)
@@ -105,9 +114,10 @@ def _numbers(seed: int, *shape: int) -> Array:
 
 def _case(params: Sequence[Array], grads: Sequence[Grads], settings: Settings, **more: Any) -> Case:
     """A case that gives each step's gradients; ``at={2: {"reload": True}}`` adds to a step, the rest is the Case's."""
-    at, groups = more.pop("at", {}), more.pop("groups", None)
+    at = more.pop("at", {})
     steps = [{"grads": list(row), **at.get(index, {})} for index, row in enumerate(grads)]
-    inputs = {"params": list(params), "steps": steps} | ({"groups": groups} if groups else {})
+    others = {name: more.pop(name) for name in ("groups", "cleared_in_place") if name in more}
+    inputs = {"params": list(params), "steps": steps, **others}
     return Case("trajectory", inputs, settings, **more)
 
 
@@ -152,7 +162,7 @@ def _options(plain: Settings, component: Component) -> Iterator[tuple[str, str, 
     for name, choices in _OPTIONS[component.name].items():
         cases = [_single(loud if name == "amsgrad" else grads, {**plain, **choice}) for choice in choices]
         if name == "weight_decay":
-            cases.append(_single(still, {**plain, "weight_decay": 0.5}))
+            cases += [_single(values, {**plain, "weight_decay": 0.5}) for values in (still, _numbers(34, 3, 2, 2))]
         says = "all options work together" if name == "together" else f"{name} does what the formula says"
         yield name if name != "together" else "options_together", says, cases
 
@@ -188,12 +198,18 @@ def _sequences(plain: Settings, component: Component) -> Iterator[tuple[str, str
     yield "several_parameters", "each parameter has its own state", [_case(params, grads, plain), alike]
     yield "parameter_groups", "each group has its own settings", _groups(params, grads, plain, component)
     gaps: list[Grads] = [[None if t in (2, 3) else a, None if t in (0, 4) else b] for t, (a, b) in enumerate(grads)]
-    says = "a parameter without a gradient waits, its state too"
-    yield "none_gradients", says, [_case(params, gaps, plain)]
-    reload, raised = {3: {"reload": True}}, {1: {"set": {"lr": 0.5}}, 3: {"reload": True}}
     stateful = {"momentum": 0.9, **plain} if "momentum" in component.settings else plain
+    others = [{**plain, **_STATEFUL[component.name]}] if component.name in _STATEFUL else []
+    says = "a parameter without a gradient waits, its state too"
+    waiting = [plain, *([stateful] if stateful != plain else others)]
+    yield "none_gradients", says, [_case(params, gaps, settings) for settings in waiting]
+    reload, raised = {3: {"reload": True}}, {1: {"set": {"lr": 0.5}}, 3: {"reload": True}}
     cases = [_case(params, grads, plain, at=reload), _case(params, grads, stateful, at=raised)]
+    fading: list[Grads] = [[grad / 4**t for grad in row if grad is not None] for t, row in enumerate(grads)]
+    cases += [_case(params, fading, settings, at=reload) for settings in others]
     yield "save_load", "state and settings survive saving and loading half-way", cases
+    says = "gradients that are cleared in place, and so stay in the same memory"
+    yield "gradient_memory", says, [_case(params, grads[:4], stateful, cleared_in_place=True)]
     closures = {t: {"closure": True} for t in range(6)}
     yield (
         "closure",
@@ -219,8 +235,8 @@ def _forms(plain: Settings) -> Iterator[tuple[str, str, list[Case]]]:
     cases = [_single(grads, plain, layout=layout) for layout in ("strided", "transposed", "readonly")]
     yield "non_contiguous", "parameters that are strided, transposed or read-only arrays", cases
     yield "float32", "single precision", [_single(_numbers(32, 5, 3), plain, dtype="float32")]
-    # more elements than a block of a vectorised kernel, and a rest
-    halves = [_single(_numbers(33, 2, 35), plain, dtype=dtype) for dtype in ("bfloat16", "float16")]
+    # more elements than a block of a vectorised kernel, and a rest; large enough that no square of them underflows
+    halves = [_single(16 * _numbers(33, 2, 35), plain, dtype=dtype) for dtype in ("bfloat16", "float16")]
     yield "half", "half precision, every element of a longer array", halves
 
 

@@ -16,6 +16,9 @@ NOT_BOUNDED = "Steps are not bounded as asked for."
 TURNED = "The step no longer points along the gradient."
 SHRUNK = "Small gradients are changed, too."
 
+HELD = 0.5
+"""What every element of every parameter holds, whose gradient is clipped."""
+
 
 def _norm_of(values: Array, norm_type: float) -> float:
     return float(np.linalg.norm(values.ravel(), norm_type)) if values.size else 0.0
@@ -68,6 +71,16 @@ def _by_value(grads: Grads, **settings: Any) -> Clipped:
     return reference.clip_grad_value(grads, settings["max_norm"]), total
 
 
+def _by_value_above(grads: Grads, **settings: Any) -> Clipped:
+    total = reference.clip_grad_norm(grads, **settings)[1]
+    return (_by_value(grads, **settings)[0] if total > settings["max_norm"] else list(grads)), total
+
+
+def _all_but_last(grads: Grads, **settings: Any) -> Clipped:
+    after, total = reference.clip_grad_norm(grads, **settings)
+    return [*after[:-1], *grads[-1:]], total
+
+
 def _normalised(total: float, limit: float, epsilon: float) -> float:
     return limit / (total + epsilon) if total + epsilon else 1.0
 
@@ -78,6 +91,20 @@ def _sum_of_norms(grads: Grads, p: float) -> float:
 
 def _root_mean_of_norms(grads: Grads, p: float) -> float:
     return _norm_of(_all(grads), p) / max(sum(grad is not None for grad in grads), 1)
+
+
+def _without_infinity(grads: Grads, p: float) -> float:
+    return _norm_of(_all(grads), 2.0 if np.isinf(p) else p)
+
+
+def _rows_only(given_as: str, before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
+    return before if given_as == "alone" else after
+
+
+def _signed_norm(grads: Grads, p: float) -> float:
+    if np.isinf(p) or p % 2 == 0:
+        return _norm_of(_all(grads), p)
+    return float(np.sum(_all(grads) ** p) ** (1 / p))
 
 
 def _gone(given_as: str, before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
@@ -185,6 +212,20 @@ NORM = (
         _scaled(norm=lambda grads, p: float(np.linalg.norm([_norm_of(g, p) for g in grads if g is not None] or [0.0]))),
     ),
     _norm(
+        "clip-norm-two-of-each", "each tensor has its 2-norm whatever norm_type", "Another norm is bounded.",
+        "norm_type for each tensor, too",
+        _scaled(norm=lambda grads, p: _norm_of(np.array([_norm_of(g, 2) for g in grads if g is not None]), p)),
+    ),
+    _norm(
+        "clip-norm-signed-powers", "powers of negative elements keep their sign", "Odd norms are NaN or too small.",
+        "sum(|g|^p)^(1/p)", _scaled(norm=_signed_norm),
+    ),
+    _norm(
+        "clip-norm-signed-largest", "the infinity norm is the largest, not the largest |g|", NOT_BOUNDED,
+        "max(|g|)", _scaled(norm=lambda grads, p: (
+            float(_all(grads).max(initial=-np.inf)) if p == np.inf else _norm_of(_all(grads), p))),
+    ),
+    _norm(
         "clip-norm-returns-clipped", "it returns the norm after clipping", "Steep places cannot be seen in its log.",
         "return the norm as it was", _scaled(returned=lambda total, factor: total * factor),
     ),
@@ -207,6 +248,36 @@ NORM = (
         _scaled(applied=lambda index, grad, factor: (
             np.nan_to_num(grad * factor, nan=0.0, posinf=0.0, neginf=0.0))),
     ),
+    _norm(
+        "clip-norm-by-value-above", "elements are bounded where the norm is too large", TURNED,
+        "scale all by one factor", {"clip_grad_norm": _by_value_above},
+    ),
+    _norm(
+        "clip-norm-compares-with-square", "the norm is compared with the square of max_norm", NOT_BOUNDED,
+        "norm <= max_norm",
+        _scaled(factor=lambda total, limit, epsilon: (
+            1.0 if total <= limit**2 else min(_normalised(total, limit, epsilon), 1.0))),
+    ),
+    _norm(
+        "clip-norm-infinity-as-two", "the infinity norm is taken for the 2-norm", NOT_BOUNDED,
+        "the largest element of all", _scaled(norm=_without_infinity),
+    ),
+    _norm(
+        "clip-norm-epsilon-large", "0.01 is added to the norm", "It clips too much.", "max_norm / (norm + 1e-6)",
+        _scaled(factor=lambda total, limit, epsilon: min(_normalised(total, limit, 1e-2), 1.0)),
+    ),
+    _norm(
+        "clip-norm-of-parameters", "the norm is that of the parameters", NOT_BOUNDED, "the norm of p.grad, not of p",
+        _scaled(norm=lambda grads, p: _norm_of(np.full_like(_all(grads), HELD), p)),
+    ),
+    _norm(
+        "clip-norm-last-left", "the last tensor is not scaled", TURNED, "scale all tensors",
+        {"clip_grad_norm": _all_but_last},
+    ),
+    _norm(
+        "clip-norm-single-tensor", "a single tensor is gone through row by row", "Nothing is clipped.",
+        "parameters = [parameters] where it is a tensor", {"reached": _rows_only},
+    ),
 )  # fmt: skip
 
 
@@ -225,6 +296,11 @@ def _first_only(grads: Grads, clip_value: float) -> list[Array | None]:
     return [*reference.clip_grad_value(grads[:1], clip_value), *grads[1:]]
 
 
+def _until_none(grads: Grads, clip_value: float) -> list[Array | None]:
+    reached = next((index for index, grad in enumerate(grads) if grad is None), len(grads))
+    return [*reference.clip_grad_value(grads[:reached], clip_value), *grads[reached:]]
+
+
 def _to_norm(grads: Grads, clip_value: float) -> list[Array | None]:
     return reference.clip_grad_norm(grads, clip_value)[0]
 
@@ -233,6 +309,22 @@ VALUE = (
     _value(
         "clip-value-above-only", "only values above are bounded", "Steep falls pass unbounded.",
         "clamp on both sides", _elements(np.minimum),
+    ),
+    _value(
+        "clip-value-below-only", "only values below are bounded", "Steep rises pass unbounded.",
+        "clamp on both sides", _elements(lambda grad, limit: np.maximum(grad, -limit)),
+    ),
+    _value(
+        "clip-value-sign-lost", "values beyond the limit become +limit", TURNED, "clamp to [-c, c]",
+        _elements(lambda grad, limit: np.where(np.abs(grad) > limit, limit, grad)),
+    ),
+    _value(
+        "clip-value-nan-to-zero", "NaN becomes 0", "A diverged step goes unnoticed.", "let NaN through",
+        _elements(lambda grad, limit: np.clip(np.where(np.isnan(grad), 0.0, grad), -limit, limit)),
+    ),
+    _value(
+        "clip-value-stops-at-none", "it stops at the first parameter without a gradient", NOT_BOUNDED,
+        "continue, not break", {"clip_grad_value": _until_none},
     ),
     _value(
         "clip-value-below-zero", "negative values are set to zero", TURNED, "clamp to [-c, c]",
@@ -282,5 +374,13 @@ VALUE = (
     _value(
         "clip-value-to-the-limit", "every value becomes the limit with its sign", TURNED, "clamp to [-c, c]",
         _elements(lambda grad, limit: limit * np.nan_to_num(np.sign(grad))),
+    ),
+    _value(
+        "clip-value-half", "the limits are half of what is asked for", SHRUNK, "clamp to [-c, c]",
+        _elements(lambda grad, limit: np.clip(grad, -limit / 2, limit / 2)),
+    ),
+    _value(
+        "clip-value-single-tensor", "a single tensor is gone through row by row", "Nothing is clipped.",
+        "parameters = [parameters] where it is a tensor", {"reached": _rows_only},
     ),
 )  # fmt: skip

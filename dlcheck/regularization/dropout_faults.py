@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -74,6 +75,18 @@ def _rate_one() -> dict[str, Any]:
     return {"dropout": forward, "dropout_backward": backward}
 
 
+def _mode_inverted() -> dict[str, Any]:
+    def forward(input: Values, p: float = 0.5, training: bool = True, **given: Any) -> Values:
+        return reference.dropout(input, p, not training, **given)
+
+    def backward(
+        grad_output: Values, output: Values, input: Values, p: float = 0.5, training: bool = True, **given: Any
+    ) -> dict[str, Values]:
+        return reference.dropout_backward(grad_output, output, input, p, not training, **given)
+
+    return {"dropout": forward, "dropout_backward": backward}
+
+
 def _exactly(rng: np.random.Generator, shape: tuple[int, ...], p: float) -> np.ndarray:
     size = int(np.prod(shape))
     return rng.permutation(np.arange(size) < round(p * size)).reshape(shape)
@@ -96,7 +109,9 @@ def _checkered(rng: np.random.Generator, shape: tuple[int, ...], p: float) -> np
 def _gaussian() -> dict[str, Any]:
     def forward(input: Values, p: float = 0.5, training: bool = True, *, rng: Any, **_: Any) -> Values:
         x = np.asarray(input, np.float64)
-        return x * (1 + np.sqrt(p / (1 - p) if p < 1 else 0.0) * rng.standard_normal(x.shape)) if training else x
+        if not training:
+            return x
+        return x * (1 + np.sqrt(p / (1 - p)) * rng.standard_normal(x.shape)) if p < 1 else 0.0 * x
 
     def backward(
         grad_output: Values, output: Values, input: Values, p: float = 0.5, training: bool = True, **_: Any
@@ -104,6 +119,28 @@ def _gaussian() -> dict[str, Any]:
         return {"input": grad_output * output / input}
 
     return {"dropout": forward, "dropout_backward": backward}
+
+
+def _by_kept_share() -> dict[str, Any]:
+    """What is kept is divided by the share that this draw has kept."""
+
+    def forward(input: Values, p: float = 0.5, training: bool = True, *, rng: Any, **_: Any) -> Values:
+        x = np.asarray(input, np.float64)
+        kept = rng.random(x.shape) >= p
+        return x * kept / max(kept.mean(), 2.0**-20) if training and x.size else x
+
+    def backward(
+        grad_output: Values, output: Values, input: Values, p: float = 0.5, training: bool = True, **_: Any
+    ) -> dict[str, Values]:
+        return {"input": grad_output * output / input}
+
+    return {"dropout": forward, "dropout_backward": backward}
+
+
+def _drawn_anew(grad: Values, output: Values, scale: float) -> Values:
+    """The gradient of another mask, which the output's digits draw."""
+    rng = np.random.default_rng(crc32(np.ascontiguousarray(output).tobytes()))
+    return np.where(rng.random(np.shape(grad)) < 1 - 1 / scale, 0.0, grad * scale) if scale else 0.0 * grad
 
 
 def _fault(id: str, says: str, effect: str, fix: str, replaces: dict[str, Any], *happened: str) -> Fault:
@@ -150,12 +187,28 @@ DROPOUT = (
         _sampler(always=True),
     ),
     _fault(
+        "dropout-mode-inverted", "it drops outside training, and not in it", "Predictions are random.",
+        "drop if training", _mode_inverted(),
+    ),
+    _fault(
         "dropout-never-on", "it never drops anything", "Nothing is regularised.", "drop in training",
         _sampler(mask=lambda rng, shape, p: np.zeros(shape, bool), kept=lambda p: 1.0),
     ),
     _fault(
         "dropout-mask-inverted", "it keeps with probability p and scales by 1 - p", SHRUNK, "keep where u >= p",
         _sampler(mask=lambda rng, shape, p: rng.random(shape) >= p, kept=lambda p: 1 / (1 - p) if p < 1 else np.inf),
+    ),
+    _fault(
+        "dropout-normal-draw", "the draw is normal, not uniform", "Another share is dropped than asked for.",
+        "rand, not randn", _sampler(mask=lambda rng, shape, p: rng.standard_normal(shape) < p),
+    ),
+    _fault(
+        "dropout-rescaled-by-kept-share", "what is kept is divided by the share kept", WEAK, "x / (1 - p)",
+        _by_kept_share(),
+    ),
+    _fault(
+        "dropout-evaluation-times-p", "outside training it multiplies by p, not 1 - p", SHRUNK, "multiply by 1 - p",
+        _sampler(kept=lambda p: 1.0, outside=lambda p: p),
     ),
     _fault(
         "dropout-rate-ignored", "p is ignored, it is 1/2", "Another share is dropped than asked for.", "use p",
@@ -201,6 +254,10 @@ DROPOUT = (
     _fault(
         "dropout-gradient-scaled-twice", "the gradient is divided by 1 - p twice", NO_LEARNING, "grad mask / (1 - p)",
         _gradient(lambda grad, output, scale: np.where(output == 0, 0.0, grad * scale**2)),
+    ),
+    _fault(
+        "dropout-gradient-draws-anew", "the backward pass draws a mask of its own", NO_LEARNING,
+        "keep the mask of the forward pass", _gradient(_drawn_anew),
     ),
     _fault(
         "dropout-gradient-of-positive", "the mask is read back as output > 0", NO_LEARNING, "keep the mask",

@@ -299,15 +299,15 @@ def early_stopping(
     mode: Literal["min", "max"] = "min",
     *,
     waits: Literal["patience", "one_more"] = "patience",
-    reference_value: Literal["best", "lowest"] = "best",
+    reference_value: Literal["best", "lowest", "any_gain"] = "best",
 ) -> tuple[bool, Stopping]:
     r"""Stops when a value has not improved for so long; whether to stop now, and the new state.
 
     A value is good if it is below the best so far by more than min_delta (above it, in mode "max"), and becomes the
     best; any other, NaN too, is bad. ``patience`` bad values in a row stop it; 0 stops at the first.
 
-    Conventions: ``waits``, whether it stops at ``patience`` bad values or one later; ``reference_value``: "lowest" lets
-    every better value become the best, and a gain of exactly min_delta is good.
+    Conventions: ``waits``, whether it stops at ``patience`` bad values or one later; ``reference_value``: "lowest" and
+    "any_gain" let every better value become the best, and a gain of exactly min_delta is good with "lowest".
     Raises: ValueError for a negative patience or min_delta, or an unknown mode or convention.
     Source: Prechelt, Early Stopping - But When? (1998), section 2.2; notes 001, section 10.
     """
@@ -316,9 +316,9 @@ def early_stopping(
     _choice("waits", waits, ("patience", "one_more"))
     best, best_epoch, bad, epochs = state or Stopping()
     gain = np.inf if best is None and not np.isnan(value) else sign * ((np.nan if best is None else best) - value)
-    always = _choice("reference_value", reference_value, ("best", "lowest")) == "lowest"
-    good = bool(gain >= delta if always else gain > delta)
-    if gain > 0 and (good or always):
+    kept = _choice("reference_value", reference_value, ("best", "lowest", "any_gain"))
+    good = bool(gain >= delta if kept == "lowest" else gain > delta)
+    if gain > 0 and (good or kept != "best"):
         best, best_epoch = float(value), epochs
     bad = 0 if good else bad + 1
     stops = bad >= needed if waits == "patience" else bad > patience

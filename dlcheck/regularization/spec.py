@@ -42,6 +42,10 @@ LASAGNE = Source(
     "https://github.com/Lasagne/Lasagne/blob/master/lasagne/updates.py",
 )  # fmt: skip
 KERAS_STOPPING = Source("Keras: EarlyStopping", "", "https://keras.io/api/callbacks/early_stopping/")
+IGNITE_STOPPING = Source(
+    "PyTorch Ignite: EarlyStopping", "cumulative_delta",
+    "https://docs.pytorch.org/ignite/generated/ignite.handlers.early_stopping.EarlyStopping.html",
+)  # fmt: skip
 OLD_KERAS = Source("Keras", "pull request 8100", "https://github.com/keras-team/keras/pull/8100")
 SKLEARN = Source(
     "scikit-learn: MLPClassifier", "_update_no_improvement_count",
@@ -132,8 +136,12 @@ REFERENCE_VALUE = Convention(
             "lowest", "whatever is better; a gain of min_delta is good", {"reference_value": "lowest"},
             ("scikit-learn",),
         ),
+        Option(
+            "any_gain", "whatever is better; a gain of more than min_delta is good", {"reference_value": "any_gain"},
+            ("PyTorch Ignite",),
+        ),
     ),
-    (KERAS_STOPPING, SKLEARN),
+    (KERAS_STOPPING, SKLEARN, IGNITE_STOPPING),
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Known mistakes in early stopping."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,19 +20,21 @@ def _rule(
     *,
     good: Callable[..., bool] = lambda value, best, delta, **_: value < best - delta,
     bad: Callable[..., int] = lambda bad, good, **_: 0 if good else bad + 1,
-    stops: Callable[..., bool] = lambda bad, patience, **_: bad >= max(patience, 1),
+    stops: Callable[..., bool] = lambda bad, needed, **_: bad >= needed,
     best: Callable[..., float | None] = lambda value, best, good, **_: value if good else best,
     at: Callable[..., int | None] = lambda epoch, at, good, **_: epoch if good else at,
 ) -> dict[str, Step]:
     """The rule in pieces, each of which may be mistaken; values to be maximised are negated."""
 
     def step(
-        value: float, state: Any = None, patience: int = 0, min_delta: float = 0.0, mode: str = "min", **_: Any
-    ) -> tuple[bool, Any]:
+        value: float, state: Any = None, patience: int = 0, min_delta: float = 0.0, mode: str = "min", *,
+        waits: str = "patience", **_: Any,
+    ) -> tuple[bool, Any]:  # fmt: skip
         old, sign = state or Stopping(), -1.0 if mode == "max" else 1.0
         known: dict[str, Any] = {
             "value": sign * value, "best": np.inf if old.best is None else sign * old.best, "first": old.best is None,
             "delta": min_delta, "patience": patience, "epoch": old.epochs, "at": old.best_epoch, "mode": mode,
+            "needed": max(patience, 1) if waits == "patience" else patience + 1,
         }  # fmt: skip
         known["good"] = bool(good(**known))
         count = bad(**{**known, "bad": old.bad})
@@ -50,6 +52,28 @@ def _given(change: Callable[..., dict[str, Any]]) -> dict[str, Step]:
         return reference.early_stopping(value, state, **{**settings, **change(**settings)})
 
     return {"early_stopping": step}
+
+
+class _Before(NamedTuple):
+    """What is told, and the value before."""
+
+    told: Stopping
+    before: float
+
+    best = property(lambda self: self.told.best)
+    best_epoch = property(lambda self: self.told.best_epoch)
+
+
+def _against_previous(
+    value: float, state: Any = None, patience: int = 0, min_delta: float = 0.0, mode: str = "min", *,
+    waits: str = "patience", **_: Any,
+) -> tuple[bool, Any]:  # fmt: skip
+    (told, before), sign = state or (Stopping(), np.inf), -1.0 if mode == "max" else 1.0
+    better = np.inf if told.best is None else sign * told.best
+    best = (value, told.epochs) if sign * value < better else (told.best, told.best_epoch)
+    bad = 0 if sign * value < before - min_delta else told.bad + 1
+    stops = bad >= (max(patience, 1) if waits == "patience" else patience + 1)
+    return stops, _Before(Stopping(*best, bad, told.epochs + 1), sign * value)
 
 
 def _last_until_stopped(state: Stopping, value: float, stops: bool) -> tuple[float | None, int | None]:
@@ -127,6 +151,14 @@ STOPPING = (
         _rule(good=lambda value, best, delta, mode, **_: value < best - (delta if mode == "min" else -delta)),
     ),
     _fault(
+        "early-stop-min-delta-not-in-max", "mode max ignores min_delta", TOO_LATE, "value > best + min_delta",
+        _rule(good=lambda value, best, delta, mode, **_: value < best - (delta if mode == "min" else 0.0)),
+    ),
+    _fault(
+        "early-stop-min-delta-two-sided", "a change of min_delta for the worse is good, too", TOO_LATE,
+        "value < best - min_delta", _rule(good=lambda value, best, delta, **_: abs(value - best) > delta),
+    ),
+    _fault(
         "early-stop-like-best-is-good", "a value like the best counts as better", TOO_LATE, "value < best - min_delta",
         _rule(good=lambda value, best, delta, **_: value <= best - delta),
     ),
@@ -134,6 +166,10 @@ STOPPING = (
         "early-stop-compares-with-previous", "it compares with the value before, not with the best", TOO_LATE,
         "compare with the best so far",
         _rule(best=lambda value, best, **_: value),
+    ),
+    _fault(
+        "early-stop-counts-against-previous", "bad values are those no better than the one before", TOO_LATE,
+        "compare with the best so far", {"early_stopping": _against_previous},
     ),
     _fault(
         "early-stop-best-is-last", "best is the last value", WRONG_WEIGHTS, "change best at good values only",
@@ -157,11 +193,11 @@ STOPPING = (
     ),
     _fault(
         "early-stop-nan-stops", "NaN stops at once", TOO_EARLY, "NaN is one bad value",
-        _rule(stops=lambda bad, patience, value, **_: bad >= max(patience, 1) or np.isnan(value)),
+        _rule(stops=lambda bad, needed, value, **_: bad >= needed or np.isnan(value)),
     ),
     _fault(
         "early-stop-inverted", "it returns whether to go on", "Training ends at the first epoch.",
-        "return True to stop", _rule(stops=lambda bad, patience, **_: bad < max(patience, 1)),
+        "return True to stop", _rule(stops=lambda bad, needed, **_: bad < needed),
     ),
     _fault(
         "early-stop-counts-epochs", "it counts epochs, not bad values", TOO_EARLY, "count bad values in a row",
@@ -172,8 +208,39 @@ STOPPING = (
         _rule(bad=lambda bad, good, **_: max(bad - 1, 0) if good else bad + 1),
     ),
     _fault(
+        "early-stop-starts-at-zero-in-max", "in mode max the best value starts at 0", "Scores below 0 never improve.",
+        "the first value is the best so far",
+        _rule(good=lambda value, best, delta, first, mode, **_: value < (
+            0.0 if first and mode == "max" else best) - delta),
+    ),
+    _fault(
         "early-stop-starts-at-zero", "the best value starts at 0", "Losses above 0 never improve on it.",
         "the first value is the best so far",
         _rule(good=lambda value, best, delta, first, **_: value < (0.0 if first else best) - delta),
+    ),
+    _fault(
+        "early-stop-best-starts-at-zero", "the best value is 0 before there is any",
+        "Losses above 0 never improve on it.",
+        "the first value is the best so far",
+        {**_rule(good=lambda value, best, delta, first, **_: value < (0.0 if first else best) - delta),
+         "told": lambda state, value, stops: (0.0, 0) if state.best is None else (state.best, state.best_epoch)},
+    ),
+    _fault(
+        "early-stop-zero-is-none", "a best value of 0 is taken for none", TOO_LATE, "if self.best is None",
+        _rule(good=lambda value, best, delta, first, **_: (
+            not np.isnan(value) if first or best == 0 else value < best - delta)),
+    ),
+    _fault(
+        "early-stop-first-counts", "the first value counts as bad", TOO_EARLY, "the first value is the best so far",
+        _rule(bad=lambda bad, good, first, **_: int(first) if good else bad + 1,
+              stops=lambda bad, patience, good, **_: not good and bad >= max(patience, 1)),
+    ),
+    _fault(
+        "early-stop-best-is-last-number", "it compares with the last number before, not with the best", TOO_LATE,
+        "compare with the best so far", _rule(best=lambda value, best, **_: best if np.isnan(value) else value),
+    ),
+    _fault(
+        "early-stop-rises", "it counts values worse than the one before", TOO_LATE, "compare with the best so far",
+        _rule(best=lambda value, best, **_: value, at=lambda epoch, at, good, **_: epoch),
     ),
 )  # fmt: skip

@@ -81,6 +81,12 @@ def at(component: str, count: Callable[[int], int]) -> Rule:
     return lambda lr, step, **given: rule(lr, count(step), **given)
 
 
+def single_precision(component: str) -> Rule:
+    """The schedule whose rate passes through float32."""
+    rule = getattr(reference, component)
+    return lambda *given, **named: np.asarray(rule(*given, **named), np.float32).astype(np.float64)
+
+
 def compounding(component: str) -> Rule:
     """The schedule applied to the rate that it has left at the step before, not to the initial one."""
     rule = getattr(reference, component)

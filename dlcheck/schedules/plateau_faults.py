@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from dlcheck.component import Fault
 from dlcheck.schedules import reference
 from dlcheck.schedules.mistakes import (
     NEVER,
@@ -26,8 +29,26 @@ from dlcheck.schedules.mistakes import (
 from dlcheck.schedules.reference import Array, Seen
 
 
-def _better(metric: float, best: float | None, s: SimpleNamespace) -> bool:
-    return reference.is_better(metric, best, s.mode, s.threshold, s.threshold_mode)
+def _margin(best: float, s: SimpleNamespace) -> float:
+    """By how much a metric that is to be minimised must be smaller."""
+    if not math.isfinite(best):
+        return 0.0
+    if s.threshold_mode == "abs":
+        return s.threshold
+    return s.threshold * (abs(best) if s.margin == "size" else best if s.mode == "min" else -best)
+
+
+def _compared(below: Callable[[float, float, SimpleNamespace], bool]) -> Callable[..., bool]:
+    """A comparison of metrics that are to be minimised, with the best so far."""
+
+    def better(metric: float, best: float | None, s: SimpleNamespace) -> bool:
+        sign = 1 if s.mode == "min" else -1
+        return below(sign * metric, math.inf if best is None else sign * best, s)
+
+    return better
+
+
+_better = _compared(lambda m, best, s: m < best - _margin(best, s))
 
 
 def _kept(metric: float, best: float | None, better: bool, resting: int) -> float | None:
@@ -38,7 +59,7 @@ def _counted(bad: int, better: bool, resting: int) -> int:
     return 0 if better or resting else bad + 1
 
 
-def _ends(bad: int, s: SimpleNamespace, resting: int) -> bool:
+def _ends(bad: int, s: SimpleNamespace, resting: int, rested: int) -> bool:
     return bad > s.patience
 
 
@@ -69,49 +90,34 @@ def plateau(
         best, bad, resting = state or Seen()
         improved = better(metric, best, s)
         best = kept(metric, best, improved, resting)
-        bad, resting = counted(bad, improved, resting), max(resting - 1, 0)
-        if ends(bad, s, resting):
+        bad, resting, rested = counted(bad, improved, resting), max(resting - 1, 0), resting
+        if ends(bad, s, resting, rested):
             return reduced(lr, s), afterwards(bad, best, s)
         return lr, Seen(best, bad, resting)
 
     return rule
 
 
-def _better_if(compared: Callable[[float, float, SimpleNamespace], bool]) -> Rule:
-    """The plateau rule with another comparison, of metrics that are to be minimised, with the best so far."""
-
-    def better(metric: float, best: float | None, s: SimpleNamespace) -> bool:
-        sign = 1 if s.mode == "min" else -1
-        return compared(sign * metric, math.inf if best is None else sign * best, s)
-
-    return plateau(better=better)
+def _better_if(below: Callable[[float, float, SimpleNamespace], bool]) -> Rule:
+    """The plateau rule with another comparison."""
+    return plateau(better=_compared(below))
 
 
-def _margin(best: float, s: SimpleNamespace) -> float:
-    return s.threshold * (abs(best) if s.threshold_mode == "rel" else 1.0) if math.isfinite(best) else 0.0
-
-
-def _signed_margin(best: float, s: SimpleNamespace) -> float:
-    if s.threshold_mode == "abs" or math.isinf(best):
-        return _margin(best, s)
-    return s.threshold * (best if s.mode == "min" else -best)
-
-
-PLATEAU = (
+_ALONE = (
     faults("reduce_on_plateau", "patience", "patience ends a step early, at 0 with every step", TOO_OFTEN,
-            "if bad > patience", lambda c: plateau(ends=lambda bad, s, resting: bad >= s.patience),
+            "if bad > patience", lambda c: plateau(ends=lambda bad, s, resting, rested: bad >= s.patience),
             ("paiml/aprender/pull/2135", "pytorch/pytorch/issues/2545", "pytorch/pytorch/issues/7151"),
             id="sched-plateau-patience-off-by-one"),
     faults("reduce_on_plateau", "relative", "the margin of a negative best metric has the wrong sign", NEVER,
             "metric < best - threshold * abs(best)",
-            lambda c: _better_if(lambda m, best, s: m < best - _signed_margin(best, s)),
+            lambda c: partial(reference.reduce_on_plateau, margin="signed"),
             ("pytorch/pytorch/issues/47513", "google-deepmind/optax/issues/1767"),
             id="sched-plateau-relative-threshold-negative"),
     faults("reduce_on_plateau", "patience-long", "patience ends a step late", TOO_HIGH, "if bad > patience",
-            lambda c: plateau(ends=lambda bad, s, resting: bad > s.patience + 1)),
+            lambda c: plateau(ends=lambda bad, s, resting, rested: bad > s.patience + 1)),
     faults("reduce_on_plateau", "patience-exact", "with patience 0 the rate is never reduced", NEVER,
             "if bad > patience",
-            lambda c: plateau(ends=lambda bad, s, resting: bad > s.patience > 0)),
+            lambda c: plateau(ends=lambda bad, s, resting, rested: bad > s.patience > 0)),
     faults("reduce_on_plateau", "total", "an improvement does not start the count anew", TOO_OFTEN,
             "bad = 0 when the metric is better",
             lambda c: plateau(counted=lambda bad, better, resting: 0 if resting else bad + (not better))),
@@ -121,6 +127,13 @@ PLATEAU = (
     faults("reduce_on_plateau", "previous", "a metric is compared with the one before, not with the best", NEVER,
             "best = min(best, metric)",
             lambda c: plateau(kept=lambda metric, best, better, resting: metric)),
+    faults("reduce_on_plateau", "first-best", "metrics are compared with the first, not with the best", TOO_HIGH,
+            "best = metric when the metric is better",
+            lambda c: plateau(kept=lambda m, best, better, resting: m if better and best is None else best)),
+    faults("reduce_on_plateau", "nan-kept", "NaN becomes the best metric", TOO_OFTEN, "NaN is not better",
+            lambda c: plateau(kept=lambda m, best, better, resting: m if better or math.isnan(m) else best)),
+    faults("reduce_on_plateau", "once", "the rate is reduced once only", TOO_HIGH, "bad = 0 after a reduction",
+            lambda c: plateau(afterwards=lambda bad, best, s: Seen(best, 0, 2**30))),
     faults("reduce_on_plateau", "best-reset", "the best metric is forgotten at a reduction", NEVER,
             "keep the best metric", lambda c: plateau(afterwards=lambda bad, best, s: Seen(None, 0, s.cooldown))),
     faults("reduce_on_plateau", "best-in-cooldown", "the best metric is not updated during a cooldown", NEVER,
@@ -155,7 +168,11 @@ PLATEAU = (
     faults("reduce_on_plateau", "cooldown-counts", "metrics are counted during the cooldown", TOO_OFTEN,
             "bad = 0 during the cooldown",
             lambda c: plateau(counted=lambda bad, better, resting: 0 if better else bad + 1,
-                              ends=lambda bad, s, resting: bad > s.patience and not resting)),
+                              ends=lambda bad, s, resting, rested: bad > s.patience and not resting)),
+    faults("reduce_on_plateau", "cooldown-delays", "metrics are counted during the cooldown, which only delays",
+            TOO_OFTEN, "bad = 0 during the cooldown",
+            lambda c: plateau(counted=lambda bad, better, resting: 0 if better else bad + 1,
+                              ends=lambda bad, s, resting, rested: bad > s.patience and not rested)),
     faults("reduce_on_plateau", "cooldown-long", "the cooldown lasts a step longer", SHIFTED,
             "cooldown steps after a reduction",
             lambda c: settings(c, lambda s: {"cooldown": s.cooldown + (s.cooldown > 0)})),
@@ -192,3 +209,23 @@ PLATEAU = (
             "save and load the steps left of the cooldown",
             lambda c: {"loaded_state": lambda s: s and s._replace(resting=0)}),
 )  # fmt: skip
+
+
+def _beside_signed_margin(fault: Fault) -> Fault:
+    """The same mistake in a rule whose threshold is relative to the signed metric, as many copy it from PyTorch."""
+    rule = fault.replaces.get("reduce_on_plateau", reference.reduce_on_plateau)
+    return replace(
+        fault,
+        id=f"{fault.id}-signed",
+        fix=f"{fault.fix}; metric < best - threshold * abs(best)",
+        replaces={**fault.replaces, "reduce_on_plateau": partial(rule, margin="signed")},
+    )
+
+
+_WITHOUT_MARGIN = ("sched-plateau-relative-threshold-negative", "sched-reduce_on_plateau-threshold-ignored")
+"""Those beside which the sign of the margin says nothing more."""
+
+PLATEAU = (
+    *_ALONE,
+    *((_beside_signed_margin(fault),) for (fault,) in _ALONE if fault.id not in _WITHOUT_MARGIN),
+)

@@ -179,12 +179,13 @@ def is_better(
     mode: Literal["min", "max"],
     threshold: float,
     threshold_mode: Literal["rel", "abs"],
+    margin: Literal["size", "signed"] = "size",
 ) -> bool:
-    """Whether a metric improves on the best by more than the threshold; NaN never does."""
+    """Whether a metric improves on the best by more than the threshold, relative to its size; NaN never does."""
     if best is None:
         return bool(metric < np.inf if mode == "min" else metric > -np.inf)
-    margin = threshold * abs(best) if threshold_mode == "rel" else threshold
-    return bool(metric < best - margin if mode == "min" else metric > best + margin)
+    wanted = threshold * (abs(best) if margin == "size" else best) if threshold_mode == "rel" else threshold
+    return bool(metric < best - wanted if mode == "min" else metric > best + wanted)
 
 
 def reduce_on_plateau(
@@ -202,6 +203,7 @@ def reduce_on_plateau(
     eps: float = 1e-8,
     patience_ends: Literal["exceeded", "reached"] = "exceeded",
     cooldown_ends: Literal["after", "within"] = "after",
+    margin: Literal["size", "signed"] = "size",
 ) -> tuple[Array, Seen]:
     """The rate is multiplied by a factor when a metric has not improved for more than ``patience`` steps.
 
@@ -212,7 +214,8 @@ def reduce_on_plateau(
 
     Shapes: lr, the result: any, one rate for each group; min_lr: a number or one for each group.
     Conventions: ``patience_ends="reached"`` reduces as soon as their number is ``patience``; ``cooldown_ends="within"``
-    counts the last step of the cooldown already.
+    counts the last step of the cooldown already; ``margin="signed"`` is no convention but what PyTorch computes: a
+    threshold relative to the signed best metric, which has the wrong sign below zero.
     Raises: ValueError for a mode or threshold_mode that is unknown, a factor outside [0, 1), other numbers below 0.
     Source: torch.optim.lr_scheduler.ReduceLROnPlateau; keras.callbacks.ReduceLROnPlateau.
     """
@@ -222,7 +225,7 @@ def reduce_on_plateau(
     if not 0 <= factor < 1:
         raise ValueError(f"factor was {factor}, expected a number of at least 0 and below 1")
     best, bad, resting = state or Seen()
-    better = is_better(metric, best, mode, threshold, threshold_mode)
+    better = is_better(metric, best, mode, threshold, threshold_mode, margin)
     best, bad = (metric, 0) if better else (best, bad + 1)
     if resting:
         resting -= 1

@@ -46,14 +46,17 @@ class Clipping(Implementation):
     def _with_parameters(self, case: Case) -> Observation:
         params = [self._parameter(grad, case) for grad in case.inputs["grads"]]
         before = [param.detach().clone() for param in params]
-        positional, settings = self._settings(case)
-        returned = self.code(_handed(params, case), *positional, **settings)
+        returned = self._called(params, case)
         pure = all(torch.equal(param, value) for param, value in zip(params, before, strict=True))
         facts = {"dtype": self._dtype(params, case), "purity": pure}
         if case.run == "norm":
             return Observation({"norm": _number(returned)}, facts)
         grads = [None if param.grad is None else calling.to_numpy(param.grad, "a gradient") for param in params]
         return Observation(_named(grads, case), facts)
+
+    def _called(self, each: list[Any], case: Case) -> Any:
+        positional, settings = self._settings(case)
+        return self.code(_handed(each, case), *positional, **settings)
 
     def _parameter(self, grad: Array | None, case: Case) -> torch.nn.Parameter:
         shape = (2,) if grad is None else np.shape(grad)
@@ -65,18 +68,23 @@ class Clipping(Implementation):
         return next((calling.dtype_name(param.grad) for param in params if param.grad is not None), case.dtype)
 
     def _takes_arrays_only(self, case: Case) -> bool:
+        """Whether it fails on parameters, or computes with them in place of their gradients, and works on arrays."""
         plain = Case("clip", case.inputs, case.settings)
+        params = [self._parameter(grad, plain) for grad in plain.inputs["grads"]]
         try:
-            self._with_parameters(plain)
+            works = not _gives_arrays(self._called(params, plain))
         except (NotProvided, Refused, Misbehaviour):
             return False
         except Exception:
-            try:
-                self._with_arrays(plain)
-            except Exception:
-                return False
-            return True
-        return False
+            works = False
+        return not works and self._works_on_arrays(plain)
+
+    def _works_on_arrays(self, case: Case) -> bool:
+        try:
+            self._with_arrays(case)
+        except Exception:
+            return False
+        return True
 
     def _with_arrays(self, case: Case) -> Observation:
         if any(grad is None for grad in case.inputs["grads"]):
@@ -84,13 +92,18 @@ class Clipping(Implementation):
         if case.inputs.get("given_as", "list") != "list":
             raise NotProvided("arrays come in a list")
         arrays = [calling.array(grad, case.dtype, case.layout) for grad in case.inputs["grads"]]
-        positional, settings = self._settings(case)
-        returned = self.code(_handed(arrays, case), *positional, **settings)
+        returned = self._called(arrays, case)
         if case.run == "norm":
             return Observation({"norm": _number(returned[-1] if isinstance(returned, tuple) else returned)})
         clipped = returned[0] if isinstance(returned, tuple) and isinstance(returned[0], (list, tuple)) else returned
         clipped = clipped if isinstance(clipped, (list, tuple)) else arrays
         return Observation(_named([calling.to_numpy(grad, "a gradient") for grad in clipped], case))
+
+
+def _gives_arrays(returned: Any) -> bool:
+    """Whether it returns the clipped gradients, alone or before their norm."""
+    first = returned[0] if isinstance(returned, tuple) and returned else returned
+    return isinstance(first, list)
 
 
 def _handed(each: list[Any], case: Case) -> Any:

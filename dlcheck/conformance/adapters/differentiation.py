@@ -28,11 +28,12 @@ class Differentiation(Implementation):
         return self._observed(case, self._of_arrays)
 
     def _takes(self, case: Case, arrays: bool) -> bool:
+        """Whether it answers arrays, or tensors with tensors: code for arrays reads tensors on the CPU too."""
         try:
-            self._observed(Case(case.run, case.inputs), arrays)
+            facts = self._observed(Case(case.run, case.inputs), arrays).facts
         except Exception:
             return False
-        return True
+        return arrays or "dtype" in facts
 
     def _observed(self, case: Case, arrays: bool) -> Observation:
         def made(values: Array) -> Any:
@@ -49,7 +50,8 @@ class Differentiation(Implementation):
             if _in_program(error):
                 raise NotProvided(f"an operator is missing: {error}") from error
             raise
-        facts = {} if arrays else {"dtype": calling.dtype_name(first)}
+        held = _held(first)
+        facts = {"dtype": calling.dtype_name(held)} if isinstance(held, torch.Tensor) else {}
         pure = all(calling.unchanged(now, was) for now, was in zip(given, before, strict=True))
         return Observation(values, {**facts, "purity": pure})
 
@@ -100,12 +102,16 @@ def _several(found: Any, count: int, what: str) -> tuple[Any, ...]:
 
 
 def _numbers(found: Any, what: str) -> Array:
-    """The numbers of a tensor or an array, or of a stranger's node that holds one."""
+    return calling.to_numpy(_held(found), what)
+
+
+def _held(found: Any) -> Any:
+    """A tensor or an array, or what a stranger's node holds in its place."""
     for name in ("value", "data"):
         held = getattr(found, name, None)
         if not isinstance(found, (torch.Tensor, np.ndarray, np.generic, float)) and held is not None:
             found = held
-    return calling.to_numpy(found, what)
+    return found
 
 
 def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:

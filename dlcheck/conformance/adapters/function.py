@@ -35,8 +35,9 @@ def _spelled(called: Called) -> dict[str, str]:
     component, known = called.component, calling.parameters(called.code)
     if known is None:
         return {name: name for name in component.optional}
-    others = [name for name in list(known)[len(component.inputs) :] if name not in component.settings]
-    places = dict(zip(component.optional, others, strict=False))
+    further = list(known)[len(component.inputs) :]
+    others = [name for name in further if name not in component.settings and name not in component.optional]
+    places = dict(zip((name for name in component.optional if name not in known), others, strict=False))
     return {name: name if name in known else places[name] for name in component.optional if name in {*known, *places}}
 
 
@@ -123,14 +124,14 @@ class TorchFunction(Implementation):
             raise Misbehaviour(f"the output is a {type(output).__name__}, expected a torch.Tensor")
         if output.device.type != torch.device(self.device).type:
             raise Misbehaviour(f"the output is on device {output.device}, expected {self.device} as the input")
-        values = {"output": calling.to_numpy(output, "the output")}
+        values, lacks = {"output": calling.to_numpy(output, "the output")}, ()
         if case.run == "backward":
-            values = gradients(self, case, output, {name: leaves[name] for name in wanted})
+            values, lacks = gradients(self, case, output, {name: leaves[name] for name in wanted})
         pure = all(
             calling.unchanged(tensors[name], np.asarray(case.inputs[name])) and tensors[name].grad is None
             for name in names
         )
-        return Observation(values, {"dtype": calling.dtype_name(output), "purity": pure, **facts})
+        return Observation(values, {"dtype": calling.dtype_name(output), "purity": pure, **facts}, lacks)
 
     def made(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Run, dict[str, torch.Tensor]]:
         """What gives the output for tensors like those of a case, and the tensors whose gradients are asked for."""
@@ -169,8 +170,13 @@ def _backwards(array: Any) -> Any:
     return np.flip(array).copy()
 
 
-def gradients(called: Called, case: Case, output: torch.Tensor, wanted: Mapping[str, torch.Tensor]) -> dict[str, Array]:
-    """The gradients of the named tensors by autograd, for the upstream gradient of a case."""
+def gradients(
+    called: Called, case: Case, output: torch.Tensor, wanted: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """The gradients of the named tensors by autograd, for the upstream gradient of a case, and which are not given.
+
+    What autograd does not reach has gradient 0. An autograd function may return None for an input after the first.
+    """
     if not output.requires_grad:
         raise Misbehaviour("the output carries no gradient: autograd cannot reach the inputs")
     upstream = case.inputs["grad_output"]
@@ -183,12 +189,30 @@ def gradients(called: Called, case: Case, output: torch.Tensor, wanted: Mapping[
     grad_output = calling.tensor(upstream, calling.dtype_name(output), case.layout, called.device)
     found = torch.autograd.grad(output, list(wanted.values()), grad_output, allow_unused=True)
     missing = [name for name, gradient in zip(wanted, found, strict=True) if gradient is None]
-    if missing:
+    if len(missing) == len(wanted):
         raise Misbehaviour(f"no gradient reaches {' and '.join(missing)}")
-    return {
-        f"grad_{name}": calling.to_numpy(gradient, f"the gradient of {name}")
-        for name, gradient in zip(wanted, found, strict=True)
+    needed = {next(iter(wanted)), *called.component.parameters}
+    declined = [name for name in missing if name not in needed and _in_graph(output, wanted[name])]
+    values = {
+        f"grad_{name}": calling.to_numpy(torch.zeros_like(tensor) if gradient is None else gradient, f"grad_{name}")
+        for (name, tensor), gradient in zip(wanted.items(), found, strict=True)
+        if name not in declined
     }
+    return values, tuple(f"grad_{name}" for name in declined)
+
+
+def _in_graph(output: torch.Tensor, leaf: torch.Tensor) -> bool:
+    """Whether what autograd recorded of an output leads to a leaf."""
+    seen, waiting = set(), [output.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if getattr(node, "variable", None) is leaf:
+            return True
+        seen.add(node)
+        waiting.extend(following for following, _ in node.next_functions)
+    return False
 
 
 class TorchModule(TorchFunction):
@@ -266,19 +290,21 @@ class NumpyObject(Implementation):
             setattr(made, name, arrays[name])
         first, *others = (name for name in arrays if name not in held and name not in built)
         output, facts = called(lambda given: made.forward(given[first], *(given[name] for name in others)), arrays)
-        values, lacks = {"output": calling.to_numpy(output, "the output")}, ()
+        values, lacks, kept = {"output": calling.to_numpy(output, "the output")}, (), True
         if case.run == "backward":
             upstream = calling.array(case.inputs["grad_output"], case.dtype, case.layout)
             if not upstream.ndim:
                 upstream = np.full(values["output"].shape, upstream)
             if upstream.size == values["output"].size:
                 upstream = upstream.reshape(values["output"].shape)
+            handed = upstream.copy()
             values = {f"grad_{first}": calling.to_numpy(made.backward(upstream), "what backward returned")}
             wanted = [name for name in differentiable(self.component, case) if name != first]
             parameters = [name for name in wanted if name in self.component.parameters]
             values |= {f"grad_{name}": calling.to_numpy(_of(made, name), f"grads[{name!r}]") for name in parameters}
             lacks = tuple(f"grad_{name}" for name in wanted if name not in parameters)
-        pure = all(np.array_equal(arrays[name], case.inputs[name], equal_nan=True) for name in arrays)
+            kept = np.array_equal(upstream, handed, equal_nan=True)
+        pure = kept and all(np.array_equal(arrays[name], case.inputs[name], equal_nan=True) for name in arrays)
         return Observation(values, {"purity": pure, **facts}, lacks)
 
 
@@ -332,7 +358,7 @@ class PlainFunction(Implementation):
         return self._driven
 
     def _takes_arrays_only(self, case: Case) -> bool:
-        """Whether it gives an array for arrays, and for tensors fails or gives nothing that carries a gradient."""
+        """Whether it gives an array for arrays, and for tensors fails or gives nothing with the gradient asked for."""
         arrays = {name: np.array(case.inputs[name]) for name in given(self.component, case)}
         positional, named = arguments(self, case, arrays)
         try:
@@ -348,4 +374,4 @@ class PlainFunction(Implementation):
             output = self.code(*positional, **named)
         except Exception:
             return True
-        return not (isinstance(output, torch.Tensor) and output.requires_grad)
+        return not (isinstance(output, torch.Tensor) and (output.requires_grad or not wanted))

@@ -29,7 +29,8 @@ class TorchOptimizer(Implementation):
         ]
         optimizer = self._made(case, params)
         history: list[list[Array]] = [[] for _ in params]
-        pure = True
+        closures: list[tuple[bool, bool, bool]] = []
+        in_place, pure = bool(case.inputs.get("cleared_in_place")), True
         for step in case.inputs["steps"]:
             if step.get("reload"):
                 optimizer = self._reloaded(case, params, optimizer)
@@ -38,7 +39,12 @@ class TorchOptimizer(Implementation):
                 None if grad is None else calling.tensor(grad, case.dtype, "contiguous", self.device)
                 for grad in step["grads"]
             ]
-            self._step(optimizer, params, grads, closure=bool(step.get("closure")))
+            evaluate = _Closure(optimizer, params, grads, in_place)
+            if step.get("closure"):
+                closures.append(self._step_with(optimizer, evaluate))
+            else:
+                evaluate.gradients()
+                optimizer.step()
             pure = pure and all(
                 p.grad is None or calling.unchanged(p.grad, grad)
                 for p, grad in zip(params, step["grads"], strict=True)
@@ -47,6 +53,7 @@ class TorchOptimizer(Implementation):
             for past, p in zip(history, params, strict=True):
                 past.append(calling.to_numpy(p, "a parameter"))
         values = {f"param{index}": np.stack(past) for index, past in enumerate(history)}
+        values |= {"closure": np.array(closures, np.float64)} if closures else {}
         return Observation(values, {"dtype": calling.dtype_name(params[0]), "purity": pure})
 
     def _made(self, case: Case, params: list[torch.nn.Parameter]) -> Any:
@@ -79,41 +86,51 @@ class TorchOptimizer(Implementation):
         for group in getattr(optimizer, "param_groups", ()) if change else ():
             group.update(change)
 
-    def _step(
-        self, optimizer: Any, params: Sequence[torch.nn.Parameter], grads: Sequence[torch.Tensor | None], closure: bool
-    ) -> None:
-        def gradients() -> torch.Tensor:
-            """The loss whose gradients are the given ones exactly."""
-            if hasattr(optimizer, "zero_grad"):
-                optimizer.zero_grad()
-            for p, grad in zip(params, grads, strict=True):
-                p.grad = None if grad is None or not hasattr(optimizer, "zero_grad") else p.grad
-            given = [(p * grad).sum() for p, grad in zip(params, grads, strict=True) if grad is not None]
-            loss = torch.stack(given).sum() if given else torch.zeros((), requires_grad=True)
-            loss.backward()
-            return loss
-
-        if not closure:
-            gradients()
-            optimizer.step()
-            return
+    def _step_with(self, optimizer: Any, closure: "_Closure") -> tuple[bool, bool, bool]:
+        """Step with a closure: whether it is called, gradients being recorded, and its loss returned."""
         known = calling.parameters(optimizer.step)
         if known is not None and not known:
             raise NotProvided("its step takes no closure")
-        calls: list[torch.Tensor] = []
-
-        def evaluated() -> torch.Tensor:
-            if not torch.is_grad_enabled():
-                raise Misbehaviour("step(closure) calls it without recording gradients: its backward() would fail")
-            calls.append(gradients())
-            return calls[-1]
-
-        returned = optimizer.step(evaluated)
-        if not calls:
-            raise Misbehaviour("step(closure) did not call the closure")
+        returned = optimizer.step(closure)
         loss = returned.item() if isinstance(returned, torch.Tensor) else returned
-        if loss != calls[-1].item():
-            raise Misbehaviour(f"step(closure) returned {returned!r}, expected the closure's loss")
+        return bool(closure.losses), closure.recorded, bool(closure.losses) and loss == closure.losses[-1].item()
+
+
+class _Closure:
+    """Computes the loss whose gradients are the given ones exactly, and the gradients, as a user's closure does."""
+
+    def __init__(
+        self,
+        optimizer: Any,
+        params: Sequence[torch.nn.Parameter],
+        grads: Sequence[torch.Tensor | None],
+        in_place: bool,
+    ):
+        self.optimizer, self.params, self.grads, self.in_place = optimizer, params, grads, in_place
+        self.losses: list[torch.Tensor] = []
+        self.recorded = True
+
+    def __call__(self) -> torch.Tensor:
+        """The loss; notes whether gradients are recorded, as its backward() needs."""
+        self.recorded = self.recorded and torch.is_grad_enabled()
+        with torch.enable_grad():
+            self.losses.append(self.gradients())
+        return self.losses[-1]
+
+    def gradients(self) -> torch.Tensor:
+        """Clear the gradients, by the optimizer's own means or in place, and leave the given ones."""
+        kept = [p.grad for p in self.params]
+        if hasattr(self.optimizer, "zero_grad"):
+            self.optimizer.zero_grad()
+        for p, grad, memory in zip(self.params, self.grads, kept, strict=True):
+            if grad is None or not (self.in_place or hasattr(self.optimizer, "zero_grad")):
+                p.grad = None
+            elif self.in_place and p.grad is None and memory is not None:
+                p.grad = memory.zero_()
+        given = [(p * grad).sum() for p, grad in zip(self.params, self.grads, strict=True) if grad is not None]
+        loss = torch.stack(given).sum() if given else torch.zeros((), requires_grad=True)
+        loss.backward()
+        return loss
 
 
 _OPTAX_NAMES = {"lr": "learning_rate", "alpha": "decay"}

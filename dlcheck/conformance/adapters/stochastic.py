@@ -108,7 +108,7 @@ class Stochastic(Implementation):
             raise Misbehaviour(f"the output is a {type(output).__name__}, expected a torch.Tensor")
         values = {"output": calling.to_numpy(output, "the output")}
         if wanted:
-            values |= function.gradients(self, case, output, {name: tensors[name] for name in wanted})
+            values |= function.gradients(self, case, output, {name: tensors[name] for name in wanted})[0]
         pure = all(calling.unchanged(tensors[name], np.asarray(case.inputs[name])) for name in names)
         return values, {"dtype": calling.dtype_name(output), "purity": pure}
 

@@ -25,6 +25,11 @@ def _loaded_count(count: int) -> int:
     return count
 
 
+def _loaded_base(base: Array, current: Array) -> Array:
+    """The initial rates after saving and loading, when the current ones are the given."""
+    return base
+
+
 def _loaded_state(state: Any) -> Any:
     """What is remembered of the metrics after saving and loading."""
     return state
@@ -38,6 +43,7 @@ def _last_lr(schedule: Schedule, base: Array, count: int, current: Array) -> Arr
 DRIVER = {
     "advanced": _advanced,
     "loaded_count": _loaded_count,
+    "loaded_base": _loaded_base,
     "loaded_state": _loaded_state,
     "last_lr": _last_lr,
 }
@@ -56,7 +62,8 @@ def _followed(reference: Reference, case: Case) -> tuple[list[Array], list[Array
     count, rates, last = -waits, [current], [told(schedule, base, 0, current)]
     for step in case.inputs["steps"]:
         current = np.array(step.get("set", current))
-        count = loaded(count) if step.get("reload") else count
+        if step.get("reload"):
+            count, base = loaded(count), reference.required("loaded_base")(base, current)
         if not waits and count + 1 == case.inputs.get("constant", {}).get("steps"):
             current = current / constant
         epoch = step.get("epoch")
