@@ -8,6 +8,9 @@ import pytest
 import scipy.stats
 import torch
 
+from dlcheck import registry
+from dlcheck.conformance.check import judge
+from dlcheck.conformance.targets import adapt
 from dlcheck.evidence import statistics
 from dlcheck.evidence.numerics import unit_roundoff
 from dlcheck.initializers import checks, claims, faults, reference, signals
@@ -212,3 +215,44 @@ def test_bound_on_mean_squares_holds():
     alarms = sum(signals.subgaussian_p_value(float(square), n) < 0.05 for square in np.mean(sums**2, axis=1))
     assert scipy.stats.binom.sf(alarms - 1, runs, 0.05) >= statistics.FALSE_ALARM
     assert signals.subgaussian_p_value(1 + signals.smallest_square_change(n), n) < statistics.FALSE_ALARM
+
+
+# --- strangers -------------------------------------------------------------------------------------------------------
+
+
+def seeded(tensor, mean=0.0, std=1.0):
+    torch.manual_seed(1)
+    return torch.nn.init.normal_(tensor, mean, std)
+
+
+@torch.no_grad()
+def row_expanded(tensor, mean=0.0, std=1.0):
+    return tensor.copy_(torch.randn(tensor.shape[-1:]).mul(std).add(mean).expand_as(tensor))
+
+
+@torch.no_grad()
+def first_side_squared(tensor, gain=1.0):
+    positions = tensor.shape[2] ** 2 if tensor.dim() > 2 else 1
+    return tensor.normal_(0, gain * math.sqrt(2 / (positions * (tensor.shape[0] + tensor.shape[1]))))
+
+
+@torch.no_grad()
+def wide_regrouped(tensor, gain=1.0):
+    rows, columns = tensor.shape[0], tensor[:1].numel()
+    q, r = torch.linalg.qr(torch.randn(max(rows, columns), min(rows, columns), dtype=torch.float64))
+    return tensor.copy_((gain * q * r.diagonal().sign()).reshape(tensor.shape))
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "flag"),
+    [
+        ("normal_", seeded, "init-normal-fixed-seed"),
+        ("normal_", row_expanded, "init-normal-last-axis-repeated"),
+        ("xavier_normal_", first_side_squared, "init-xavier-normal-kernel-side-squared"),
+        ("orthogonal_", wide_regrouped, "init-orthogonal-regrouped"),
+    ],
+)
+def test_mistakes_as_people_write_them_are_named(name, code, flag):
+    component = registry.components()[name]
+    found = judge(component, adapt(component, code), examples=0)
+    assert [finding.flag for finding in found.findings[:1]] == [flag], str(found)

@@ -261,7 +261,17 @@ def first_group(x, weight, bias=None, groups=1):
     return torch.cat(parts, 1) + (0 if bias is None else bias.view(-1, 1, 1))
 
 
+def dealt_out(x, weight, bias=None, groups=1):
+    assert x.dim() == 4
+    parts = [F.conv2d(part, filters) for part, filters in zip(x.chunk(groups, 1), weight.chunk(groups), strict=True)]
+    return torch.stack(parts, 2).flatten(1, 2) + (0 if bias is None else bias.view(-1, 1, 1))
+
+
 WRONG_CODE = {
+    "linear-bias-gradient-missing": lambda x, weight, bias=None: F.linear(
+        x, weight, bias if bias is None else bias.detach()
+    ),
+    "conv2d-groups-interleave-before-bias": dealt_out,
     "linear-weight-transposed": lambda x, weight, bias=0: x @ weight + bias,
     "linear-gradients-averaged": AveragedDense,
     "linear-extra-axes-flattened": lambda x, weight, bias=None: F.linear(

@@ -139,6 +139,23 @@ class ResNet18(nn.Module):
         return self.fc(x.mean(dim=(2, 3)))
 
 
+class AppendedZeros(Unit):
+    """Every second number of x, and zeros of its kind."""
+
+    def __init__(self, before, after, stride):
+        super().__init__(before, after, stride)
+        self.shortcut, self.stride, self.more = None, stride, after - before
+
+    def forward(self, x):
+        fewer = F.avg_pool2d(x, 1, self.stride)
+        zeros = fewer.new_zeros(len(x), self.more, *fewer.shape[2:])
+        return F.relu(self.branch(x) + torch.cat([fewer, zeros], 1))
+
+
+class Unprojected(ResNet18):
+    unit = AppendedZeros
+
+
 class TwiceUnit(Unit):
     def forward(self, x):
         shortcut = self.shortcut(x)
@@ -204,6 +221,7 @@ def judged(code, component):
         (AlexNet, "alexnet", {"towers": "two_groups", "image": "227", "order": "norm_pool", "dropout": "after"}),
         (ResNet18, "resnet18", {"shortcut": "B", "conv_bias": "none"}),
         (Normalizing, "resnet18", {"shortcut": "B"}),
+        (Unprojected, "resnet18", {"shortcut": "A"}),
     ],
 )
 def test_another_way_of_writing_conforms(code, component, conventions):
@@ -212,11 +230,70 @@ def test_another_way_of_writing_conforms(code, component, conventions):
     assert conventions.items() <= report.conventions.items()
 
 
+class Idle(LeNet):
+    """A layer that forward forgets."""
+
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        self.fc4 = nn.Linear(num_classes, 3)
+
+
+def shared_units(num_classes=1000):
+    """The second unit of the first stage is the first one again."""
+    network = ResNet18(num_classes)
+    network.units[1] = network.units[0]
+    return network
+
+
+class StandInUnit(Unit):
+    """The first normalisation serves twice, the second never: shapes hide it."""
+
+    def branch(self, x):
+        return self.bn1(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+
+
+class StandIn(ResNet18):
+    unit = StandInUnit
+
+
+class Unregistered(LeNet):
+    """Dense layers in a list."""
+
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        last, self.fc3 = self.fc3, None
+        self.last = [last]
+
+    def forward(self, x):
+        x = self.features(x).flatten(1)
+        return self.last[0](F.relu(self.fc2(F.relu(self.fc1(x)))))
+
+
+class Leaky(LeNet):
+    """ReLU that leaks below zero."""
+
+    def forward(self, x):
+        x = F.max_pool2d(F.leaky_relu(self.conv2(F.max_pool2d(F.leaky_relu(self.conv1(x)), 2))), 2).flatten(1)
+        return self.fc3(F.leaky_relu(self.fc2(F.leaky_relu(self.fc1(x)))))
+
+
+class Capped(LeNet):
+    """ReLU that ends at 6."""
+
+    def features(self, x):
+        return F.max_pool2d(F.relu6(self.conv2(F.max_pool2d(F.relu6(self.conv1(x)), 2))), 2)
+
+
 @pytest.mark.parametrize(
     ("code", "component", "flag"),
     [
         (Softmaxed, "lenet5", "lenet5-softmax-left"),
         (SecondPoolOfFirst, "lenet5", "lenet-second-pool-fed-from-conv1"),
+        (Idle, "lenet5", "lenet5-parameters-idle"),
+        (Unregistered, "lenet5", "lenet5-unregistered"),
+        (Leaky, "lenet5", "lenet5-leaky-relu"),
+        (shared_units, "resnet18", "resnet18-parameters-shared"),
+        (StandIn, "resnet18", "resnet18-stand-in"),
         (Twice, "resnet18", "resnet-shortcut-added-twice"),
         (Overwriting, "resnet18", "resnet-inplace-relu-overwrites-identity"),
     ],
@@ -225,6 +302,25 @@ def test_a_mistake_is_named(code, component, flag):
     report = judged(code, component)
     assert not report.conforms
     assert report.findings[0].flag == flag
+
+
+class DroppedMaps(AlexNet):
+    """Whole maps are dropped before they are flattened."""
+
+    def forward(self, x):
+        x = torch.cat(self.halves([x, x], 0, 2), 1)
+        x = torch.cat([F.max_pool2d(half, 3, 2) for half in self.halves([x, x], 2, 5)], 1)
+        x = F.relu(self.fc6(F.dropout2d(x, training=self.training).flatten(1)))
+        return self.fc8(F.relu(self.fc7(F.dropout(x, training=self.training))))
+
+
+@pytest.mark.parametrize(
+    ("code", "component", "check"),
+    [(Capped, "lenet5", "models.lenet5.activations"), (DroppedMaps, "alexnet", "models.alexnet.dropout")],
+)
+def test_what_looks_alike_on_small_numbers_is_seen(code, component, check):
+    failed = {found.check for found in judged(code, component).findings}
+    assert check in failed
 
 
 def test_a_made_module_is_judged_but_for_other_classes():

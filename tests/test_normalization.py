@@ -304,6 +304,15 @@ def test_mistakes_are_named(code, flag):
     assert found.findings[0].flag == flag
 
 
+def test_the_operator_of_torch_which_scales_before_it_takes_off_the_mean_conforms():
+    def layer(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+        return torch.batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps, False)
+
+    found = report("batch_norm", layer)
+    assert found.conforms, str(found)
+    assert found.conventions["one_value"] == "bias"
+
+
 class NumpyLayer:
     """Plain NumPy with forward, backward, train and eval; no options."""
 

@@ -263,3 +263,38 @@ def test_strangers_conform_or_are_named():
     assert found.conforms
     assert found.conventions["power"] == "magnitude"
     assert report("max_pool2d", Pool).conforms
+
+
+def squares_only(x, kernel_size):
+    """Windows whose side is one number."""
+    n, c, h, w = x.shape
+    rows, columns = h // kernel_size, w // kernel_size
+    blocks = x[:, :, : rows * kernel_size, : columns * kernel_size].reshape(
+        n, c, rows, kernel_size, columns, kernel_size
+    )
+    return blocks.amax((3, 5))
+
+
+def integral_image(x, kernel_size):
+    """Means by running sums, which carry a NaN on."""
+    rows, columns = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    sums = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 0), (1, 0))).cumsum(2).cumsum(3)
+    up, down = sums[:, :, :-rows], sums[:, :, rows:]
+    total = down[..., columns:] - down[..., :-columns] - up[..., columns:] + up[..., :-columns]
+    return (total[:, :, ::rows, ::columns] / (rows * columns)).astype(x.dtype)
+
+
+def zeros_uncounted(x, kernel_size, stride=None, padding=0, count_include_pad=True):
+    mean = F.avg_pool2d(x, kernel_size, stride, padding)
+    if count_include_pad:
+        return mean
+    return mean / F.avg_pool2d((x != 0).to(x), kernel_size, stride, padding).clamp(min=1e-9)
+
+
+def test_simple_and_fast_ways_conform():
+    assert report("max_pool2d", squares_only).conforms
+    assert report("avg_pool2d", integral_image).conforms
+
+
+def test_zeros_of_an_image_are_not_padding():
+    assert report("avg_pool2d", zeros_uncounted).findings[0].flag == "avg-pool-zeros-uncounted"

@@ -412,6 +412,56 @@ def test_a_detached_state_is_named():
     assert report.findings[0].flag == "bptt-carry-not-updated"
 
 
+class NeverEvaluated(torch.nn.LSTM):
+    def train(self, mode=True):
+        return super().train(True)
+
+
+class Unscaled(torch.nn.GRU):
+    """Layers one by one, with a mask between them that scales nothing."""
+
+    def forward(self, x, state=None):
+        if not self.dropout or self.bidirectional or not self.training:
+            return super().forward(x, state)
+        finals = []
+        for layer in range(self.num_layers):
+            single = torch.nn.GRU(x.shape[2], self.hidden_size, batch_first=self.batch_first).to(x.dtype)
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                setattr(single, f"{name}_l0", getattr(self, f"{name}_l{layer}"))
+            x, final = single(x)
+            finals.append(final)
+            x = x if layer == self.num_layers - 1 else x * (torch.rand_like(x) >= self.dropout)
+        return x, torch.cat(finals)
+
+
+class ByDirection(torch.nn.RNN):
+    """Final states direction by direction."""
+
+    def forward(self, x, state=None):
+        output, final = super().forward(x, state)
+        directions = 1 + self.bidirectional
+        return output, final.unflatten(0, (-1, directions)).transpose(0, 1).flatten(0, 1)
+
+
+class FinalDetached(torch.nn.GRU):
+    def forward(self, x, state=None):
+        output, final = super().forward(x, state)
+        return output, final.detach()
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "flag"),
+    [
+        (NeverEvaluated, "lstm", "lstm-dropout-in-evaluation"),
+        (Unscaled, "gru", "gru-dropout-not-scaled"),
+        (ByDirection, "rnn", "rnn-final-states-by-direction"),
+        (FinalDetached, "gru", "gru-final-state-detached"),
+    ],
+)
+def test_mistakes_around_the_cells_are_named(code, name, flag):
+    assert judged(code, name).findings[0].flag == flag
+
+
 def test_keras_names_without_the_layout_get_a_hint():
     case = registry.checks("gru")[0].cases[0]
     with pytest.raises(Misbehaviour, match="fix layout=keras"):

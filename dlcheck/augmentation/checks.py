@@ -167,12 +167,12 @@ def _rotate() -> Iterator[tuple[Any, ...]]:
     yield (
         "wide",
         "the shape stays, what leaves it is cut off",
-        tuple(_case(wide, degrees=d) for d in (90.0, 180.0, -35.0)),
+        tuple(_case(wide, degrees=d) for d in (-35.0, 90.0, 180.0)),
     )
     yield "none", "0 and 360 degrees leave the image", tuple(_case(wide, degrees=d) for d in (0.0, 360.0))
-    fills = tuple(_case(image, degrees=d, fill=0.5) for image, d in ((square, 20.0), (wide, 90.0), (wide, -50.0)))
+    fills = tuple(_case(image, degrees=d, fill=0.5) for image, d in ((wide, -50.0), (square, 20.0), (wide, 90.0)))
     yield "fill", "what comes from outside is fill", fills, search
-    yield "float32", "it is right in float32", _in_dtypes(("float32",), *slanted, fills[1])
+    yield "float32", "it is right in float32", _in_dtypes(("float32",), *slanted, fills[0])
     yield (
         "shapes",
         "it takes one pixel and few",
@@ -236,7 +236,7 @@ def _color_jitter() -> Iterator[tuple[Any, ...]]:
     yield "contrast", "values move away from the mean or towards it, by a factor", (_drawn(MID, contrast=0.5),)
     says = "all values change by a factor, or an amount, and are clipped to 0 and 1, or kept"
     yield "brightness", says, (_drawn(BRIGHT, FEW, brightness=0.9),)
-    yield "strong", "a factor is never negative", (_drawn(MID, 2 * FEW, saturation=3.0),)
+    yield "strong", "a factor is never negative", (_drawn(MID, 2 * DRAWS, saturation=3.0),)
     yield "together", "each step has a factor of its own", (together,)
     yield "none", "with no strength it leaves the image", (none, _case(BRIGHT, brightness=0.0))
     says = "the order of the steps is one of those in use"

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.augmentation.arguments import GREY, STEPS, Brightness, Grey, JitterClipping, Pivot, choice
+from dlcheck.augmentation.arguments import GREY, STEPS, Brightness, Grey, JitterClipping, Order, Pivot, choice
 
 
 def adjusted(
@@ -45,3 +45,10 @@ def conventions_of(**chosen: str) -> dict[str, Any]:
         "clipping": ("unit", "none", "end"),
     }
     return {name: choice(name, value, options[name]) for name, value in chosen.items()}
+
+
+def steps_of(rng: np.random.Generator, order: Order) -> list[int]:
+    """The three steps in their order, which may be drawn."""
+    if choice("order", order, ("random", "fixed", "saturation_first")) == "random":
+        return rng.permutation(3).tolist()
+    return {"fixed": [0, 1, 2], "saturation_first": [2, 0, 1]}[order]

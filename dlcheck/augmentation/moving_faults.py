@@ -1,14 +1,14 @@
-"""The known mistakes in flips, crops and translations."""
+"""The known mistakes in flips and crops."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from dlcheck.augmentation import reference
-from dlcheck.augmentation.colour_faults import reseeded
-from dlcheck.augmentation.mistakes import ARTEFACTS, LESS_VARIETY, MISPLACED, NO_VARIETY, WRONG_INVARIANCE
+from dlcheck.augmentation.mistakes import ARTEFACTS, LESS_VARIETY, MISPLACED, NO_VARIETY, WRONG_INVARIANCE, reseeded
 from dlcheck.component import Fault
 
 Array = NDArray[np.float64]
@@ -61,6 +61,10 @@ HORIZONTAL_FLIP = (
         _other_mirror(lambda image: image[:, ::-1, ::-1]),
     ),
     _flip(
+        "flip-every-axis", "it reverses the channels, too, and top and bottom", WRONG_INVARIANCE,
+        "flip the last axis alone", _other_mirror(np.flip),
+    ),
+    _flip(
         "flip-channels", "it reverses the channels", "Red and blue are exchanged.", "flip the last axis of (C, H, W)",
         _other_mirror(lambda image: image[::-1]),
     ),
@@ -87,6 +91,10 @@ HORIZONTAL_FLIP = (
     _flip(
         "flip-probability-ignored", "it flips every second image, whatever p", "p cannot switch it off.",
         "flip if random() < p", _other_chance(lambda p: 0.5),
+    ),
+    _flip(
+        "flip-normal-draw", "the draw is normal, not uniform", "p = 0 flips every second image.", "rand, not randn",
+        _other_chance(lambda p: float(special.ndtr(p))),
     ),
     _flip(
         "flip-probability-squared", "two draws must be below p", "It flips too rarely.", "draw once",
@@ -147,6 +155,16 @@ def _same_offset(rng: Generator, rows: int, columns: int) -> tuple[int, int]:
     return offset, offset
 
 
+def _one_draw(rng: Generator, rows: int, columns: int) -> tuple[int, int]:
+    position = rng.random()
+    return int(position * rows), int(position * columns)
+
+
+def _corner_or_centre(rng: Generator, rows: int, columns: int) -> tuple[int, int]:
+    corners = [(top, left) for top in (0, rows - 1) for left in (0, columns - 1)]
+    return [*corners, ((rows - 1) // 2, (columns - 1) // 2)][int(rng.integers(5))]
+
+
 def _swapped_ranges(rng: Generator, rows: int, columns: int) -> tuple[int, int]:
     return min(int(rng.integers(columns)), rows - 1), min(int(rng.integers(rows)), columns - 1)
 
@@ -166,12 +184,28 @@ def _crop_each_channel(image: Array, rng: Generator, size: Any, padding: int = 0
     return np.concatenate(list(parts))
 
 
-def _one_sided(image: Array, size: Any, padding: int) -> tuple[Array, Any, int]:
-    return np.pad(image, ((0, 0), (0, 2 * padding), (0, 2 * padding))), size, 0
+Sides = Callable[[int], tuple[tuple[int, int], tuple[int, int]]]
 
 
-def _edge_padded(image: Array, size: Any, padding: int) -> tuple[Array, Any, int]:
-    return np.pad(image, ((0, 0), (padding, padding), (padding, padding)), "edge"), size, 0
+def _padded_by(sides: Sides, mode: str = "constant") -> Callable[..., Array]:
+    """Other padding: what stands before and after rows and columns, by the padding asked for, and its values."""
+    return _given(lambda image, size, padding: (np.pad(image, ((0, 0), *sides(padding)), mode), size, 0))  # type: ignore[call-overload]
+
+
+def _all_sides(padding: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (padding, padding), (padding, padding)
+
+
+def _padding_not_counted(image: Array, rng: Generator, size: Any, padding: int = 0, *, border: str = "zeros") -> Array:
+    (h, w), (height, width) = _sides(size), image.shape[1:]
+    top, left = (int(rng.integers(max(room, 0) + 1)) for room in (height - h, width - w))
+    return _window(_padded(image, padding, border), top, left, h, w)
+
+
+def _padded_after(image: Array, rng: Generator, size: Any, padding: int = 0, **border: Any) -> Array:
+    h, w = _sides(size)
+    cut = reference.random_crop(image, rng, (min(h, image.shape[1]), min(w, image.shape[2])), **border)
+    return np.pad(cut, ((0, 0), *_all_sides(padding)))
 
 
 RANDOM_CROP = (
@@ -191,6 +225,9 @@ RANDOM_CROP = (
     _crop(
         "crop-same-offset", "top and left are the same number", LESS_VARIETY,
         "draw top and left apart", _at(_same_offset),
+    ),
+    _crop(
+        "crop-one-draw", "one draw decides top and left", LESS_VARIETY, "draw top and left apart", _at(_one_draw)
     ),
     _crop(
         "crop-offset-rounded", "offsets are rounded: ends come half as often", "Windows at the border are too rare.",
@@ -222,128 +259,51 @@ RANDOM_CROP = (
         _at(lambda rng, rows, columns: ((rows - 1) * int(rng.integers(2)), (columns - 1) * int(rng.integers(2)))),
     ),
     _crop(
+        "crop-corners-or-centre", "only the corners and the middle are cut out", LESS_VARIETY, "draw any top and left",
+        _at(_corner_or_centre),
+    ),
+    _crop(
         "crop-wraps", "a window beyond the edge goes on at the other", ARTEFACTS, "draw top from H - h", _crop_wrapping
     ),
     _crop("crop-each-channel", "each channel is cut elsewhere", ARTEFACTS, "draw once an image", _crop_each_channel),
     _crop(
-        "crop-padding-one-sided", "all padding is at the bottom and right", LESS_VARIETY, "pad all four sides",
-        _given(_one_sided),
+        "crop-padding-one-sided", "padding is at the bottom and right only", LESS_VARIETY, "pad all four sides",
+        _padded_by(lambda n: ((0, n), (0, n))),
     ),
     _crop(
-        "crop-padding-leading", "all padding is at the top and left", LESS_VARIETY, "pad all four sides",
-        _given(lambda image, size, padding: (np.pad(image, ((0, 0), (2 * padding, 0), (2 * padding, 0))), size, 0)),
+        "crop-padding-leading", "padding is at the top and left only", LESS_VARIETY, "pad all four sides",
+        _padded_by(lambda n: ((n, 0), (n, 0))),
+    ),
+    _crop(
+        "crop-padding-sideways", "padding is at the left and right only", LESS_VARIETY, "pad all four sides",
+        _padded_by(lambda n: ((0, 0), (n, n))),
+    ),
+    _crop(
+        "crop-padding-halved", "each side gets half of the padding", LESS_VARIETY, "pad each side by padding",
+        _padded_by(lambda n: ((n // 2, n // 2), (n // 2, n // 2))),
     ),
     _crop(
         "crop-padding-replicates", "the padding repeats the border pixels", ARTEFACTS, "pad with zeros",
-        _given(_edge_padded),
+        _padded_by(_all_sides, "edge"),
     ),
     _crop(
-        "crop-padding-ones", "the padding holds ones", ARTEFACTS, "pad with zeros", _given(
+        "crop-padding-mean", "the padding holds the image's mean", ARTEFACTS, "pad with zeros", _given(
             lambda image, size, padding: (
-                np.pad(image, ((0, 0), (padding, padding), (padding, padding)), constant_values=1.0), size, 0
+                np.pad(image, ((0, 0), *_all_sides(padding)), constant_values=image.mean()), size, 0
             )
         ),
     ),
     _crop(
-        "crop-padding-halved", "padding is what both sides get together", LESS_VARIETY, "pad each side by padding",
-        _given(lambda image, size, padding: (
-            np.pad(image, ((0, 0), *[(padding // 2, padding - padding // 2)] * 2)), size, 0
-        )),
-    ),
-    reseeded("random_crop", "crop"),
-)  # fmt: skip
-
-
-# --- translation -----------------------------------------------------------------------------------------------------
-
-
-def _translate(id: str, says: str, effect: str, fix: str, mistaken: Callable[..., Array]) -> Fault:
-    return Fault(id, "translate", says, effect, fix, {"translate": mistaken})
-
-
-def _shifted(change: Callable[[int, int], tuple[int, int]]) -> Callable[..., Array]:
-    def translate(image: Array, dy: int, dx: int, fill: float = 0) -> Array:
-        return reference.translate(image, *change(dy, dx), fill)
-
-    return translate
-
-
-def _shift_taken(mode: str) -> Callable[..., Array]:
-    """Another filling of what comes from outside: one of np.pad's modes."""
-
-    def translate(image: Array, dy: int, dx: int, fill: float = 0) -> Array:
-        vertical, horizontal = ((max(d, 0), max(-d, 0)) for d in (dy, dx))
-        padded = np.pad(image, ((0, 0), vertical, horizontal), mode)  # type: ignore[call-overload]
-        top, left = max(-dy, 0), max(-dx, 0)
-        return padded[:, top : top + image.shape[1], left : left + image.shape[2]]
-
-    return translate
-
-
-def _stopping_short(image: Array, dy: int, dx: int, fill: float = 0) -> Array:
-    dy, dx = (max(1 - n, min(d, n - 1)) for d, n in zip((dy, dx), image.shape[1:], strict=True))
-    return reference.translate(image, dy, dx, fill)
-
-
-def _drawn_over(image: Array, dy: int, dx: int, fill: float = 0) -> Array:
-    inside = reference.translate(np.ones_like(image), dy, dx)
-    return np.where(inside > 0, reference.translate(image, dy, dx), image)
-
-
-TRANSLATE = (
-    _translate(
-        "translate-sign", "both signs are wrong: up and to the left", MISPLACED, "y[i, j] = x[i - dy, j - dx]",
-        _shifted(lambda dy, dx: (-dy, -dx)),
-    ),
-    _translate(
-        "translate-up", "dy moves up", MISPLACED, "y[i, j] = x[i - dy, j - dx]; rows count downwards",
-        _shifted(lambda dy, dx: (-dy, dx)),
-    ),
-    _translate(
-        "translate-left", "dx moves to the left", MISPLACED, "y[i, j] = x[i - dy, j - dx]",
-        _shifted(lambda dy, dx: (dy, -dx)),
-    ),
-    _translate(
-        "translate-axes-swapped", "dy moves sideways, dx downwards", MISPLACED,
-        "dy along the rows' axis, dx along the last", _shifted(lambda dy, dx: (dx, dy)),
-    ),
-    _translate(
-        "translate-dy-ignored", "it moves sideways only", LESS_VARIETY, "move along both axes",
-        _shifted(lambda dy, dx: (0, dx)),
-    ),
-    _translate(
-        "translate-dx-ignored", "it moves up and down only", LESS_VARIETY, "move along both axes",
-        _shifted(lambda dy, dx: (dy, 0)),
-    ),
-    _translate(
-        "translate-off-by-one", "it moves one pixel too far", MISPLACED, "y[i, j] = x[i - dy, j - dx]",
-        _shifted(lambda dy, dx: (dy + int(np.sign(dy)), dx + int(np.sign(dx)))),
-    ),
-    _translate(
-        "translate-doubled", "it moves twice as far", MISPLACED, "in grid_sample's coordinates a pixel is 2 / W wide",
-        _shifted(lambda dy, dx: (2 * dy, 2 * dx)),
-    ),
-    _translate(
-        "translate-wraps", "what leaves on one side enters on the other", ARTEFACTS, "fill what comes from outside",
-        lambda image, dy, dx, fill=0: np.roll(image, (dy, dx), (1, 2)),
-    ),
-    _translate("translate-edge-repeated", "the edge is repeated, not fill", ARTEFACTS, "fill", _shift_taken("edge")),
-    _translate(
-        "translate-over-itself", "the old pixels stay where fill should be", ARTEFACTS, "start from an image of fill",
-        _drawn_over,
-    ),
-    _translate(
-        "translate-fill-ignored", "fill is ignored, it is 0", ARTEFACTS, "use fill",
-        lambda image, dy, dx, fill=0: reference.translate(image, dy, dx),
-    ),
-    _translate(
-        "translate-stops-short", "a shift beyond the size leaves a row or column", "Far shifts are not far.",
-        "clip shifts to the size, not to the size - 1", _stopping_short,
-    ),
-    _translate(
-        "translate-modulo", "a shift beyond the size starts anew", "Far shifts are short ones.",
-        "clip shifts to the size", lambda image, dy, dx, fill=0: reference.translate(
-            image, int(np.fmod(dy, image.shape[1])), int(np.fmod(dx, image.shape[2])), fill
+        "crop-padding-ones", "the padding holds ones", ARTEFACTS, "pad with zeros", _given(
+            lambda image, size, padding: (
+                np.pad(image, ((0, 0), *_all_sides(padding)), constant_values=1.0), size, 0
+            )
         ),
     ),
+    _crop(
+        "crop-padding-not-counted", "offsets are drawn for the image without padding", LESS_VARIETY,
+        "top from H + 2 padding - h", _padding_not_counted,
+    ),
+    _crop("crop-padded-after", "it pads what it has cut out", ARTEFACTS, "pad first", _padded_after),
+    reseeded("random_crop", "crop"),
 )  # fmt: skip

@@ -34,7 +34,7 @@ from dlcheck.augmentation.arguments import (
     real,
     strengths_of,
 )  # fmt: skip
-from dlcheck.augmentation.jitter import adjusted, conventions_of
+from dlcheck.augmentation.jitter import adjusted, conventions_of, steps_of
 
 Law = Mapping[float, float] | Callable[[Any], Any]
 Read = tuple[np.ndarray, dict[str, tuple[np.ndarray, Law]]]
@@ -114,7 +114,8 @@ def color_jitter_read(
             built = adjusted(built, step, factors[:, active.index(step)], **chosen)
         return np.clip(built, 0, 1) if clipping == "end" else built
 
-    orders = list(itertools.permutations(active)) if order == "random" else [tuple(active)]
+    fixed = tuple(step for step in steps_of(np.random.default_rng(0), order) if step in active)
+    orders = list(itertools.permutations(active)) if order == "random" else [fixed]
     fits = [_fitted(samples, partial(build, steps=orders[0]), len(active))]
     for steps in orders[1:]:
         commutes = _near(build(fits[0], steps), build(fits[0], orders[0])).all()

@@ -4,7 +4,7 @@ A function that draws takes an np.random.Generator and gives one draw; ``name_re
 ``readback``). Images are (C, H, W); what is given is left untouched.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -33,7 +33,7 @@ from dlcheck.augmentation.arguments import (
     real,
     strengths_of,
 )  # fmt: skip
-from dlcheck.augmentation.jitter import adjusted, conventions_of
+from dlcheck.augmentation.jitter import adjusted, conventions_of, steps_of
 from dlcheck.augmentation.readback import (  # noqa: F401 - found beside the functions that they read
     color_jitter_read,
     gaussian_noise_read,
@@ -41,10 +41,10 @@ from dlcheck.augmentation.readback import (  # noqa: F401 - found beside the fun
     pca_lighting_read,
     random_crop_read,
 )  # fmt: skip
+from dlcheck.augmentation.resampling import Resampling, resampling_weights
 
 Direction = Literal["counter_clockwise", "clockwise"]
-Rotation = Literal["nearest", "bilinear", "bilinear_clamped", "bilinear_inside"]
-Resampling = Literal["antialias", "half_pixel", "align_corners", "nearest", "nearest_centre", "bicubic"]
+Rotation = Literal["nearest", "nearest_inside", "bilinear", "bilinear_clamped", "bilinear_inside"]
 Rounding = Literal["down", "nearest"]
 Ratio = Literal["sides", "common"]
 
@@ -130,9 +130,9 @@ def _sampled(image: np.ndarray, y: np.ndarray, x: np.ndarray, fill: float, inter
     if interpolation == "bilinear":
         framed = np.pad(image, ((0, 0), (1, 1), (1, 1)), constant_values=fill)
         return _linear(framed, y + 1, x + 1)
-    reach = _SMALL if interpolation == "bilinear_inside" else 0.5
+    reach = _SMALL if interpolation.endswith("inside") else 0.5
     inside = (y >= -reach) & (y < height - 1 + reach) & (x >= -reach) & (x < width - 1 + reach)
-    if interpolation == "nearest":
+    if interpolation.startswith("nearest"):
         y, x = np.floor(y + 0.5), np.floor(x + 0.5)
     return np.where(inside, _linear(image, y, x), fill)
 
@@ -152,7 +152,7 @@ def rotate(
 
     Shapes: image and the result (C, H, W).
     Conventions: ``direction`` of a positive angle; ``interpolation``: the nearest pixel, or between four of them, fill
-    being blended in at the border, or the border continued to the pixels' edges or only to their centres.
+    being blended in at the border, or the border continued to the pixels' edges or only to their centres ("inside").
     Raises: TypeError, ValueError if image is no real (C, H, W), or degrees or fill no number.
     Source: notes 004, Data Augmentation (rotation).
     """
@@ -160,7 +160,7 @@ def rotate(
     signs = {"counter_clockwise": 1.0, "clockwise": -1.0}
     sine, cosine = special.sindg(degrees), special.cosdg(degrees)
     sine *= signs[choice("direction", direction, signs)]
-    choice("interpolation", interpolation, ("nearest", "bilinear", "bilinear_clamped", "bilinear_inside"))
+    choice("interpolation", interpolation, get_args(Rotation))
     middle_y, middle_x = ((n - 1) / 2 for n in image.shape[1:])
     i, j = np.arange(image.shape[1])[:, None] - middle_y, np.arange(image.shape[2]) - middle_x
     if not image.size:
@@ -197,9 +197,8 @@ def color_jitter(
     """
     image, strengths = image_of(image, 3), strengths_of(brightness, contrast, saturation)
     chosen = conventions_of(brightness_kind=brightness_kind, grey=grey, pivot=pivot, clipping=clipping)
-    steps = rng.permutation(3) if choice("order", order, ("random", "fixed")) == "random" else np.arange(3)
     jittered = image[None]
-    for step in steps.tolist():
+    for step in steps_of(rng, order):
         if strengths[step]:
             factor = rng.uniform(max(0.0, 1 - strengths[step]), 1 + strengths[step], 1)
             jittered = adjusted(jittered, step, factor, **chosen)
@@ -275,40 +274,6 @@ def gaussian_noise(
 # --- resizing --------------------------------------------------------------------------------------------------------
 
 
-def _cubic(t: np.ndarray) -> np.ndarray:
-    """Keys's kernel with a = -1/2."""
-    t = np.abs(t)
-    return np.where(t < 1, 1.5 * t**3 - 2.5 * t**2 + 1, np.where(t < 2, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2, 0.0))
-
-
-def _triangle(t: np.ndarray) -> np.ndarray:
-    return np.maximum(0.0, 1 - np.abs(t))
-
-
-def resampling_weights(
-    old: int, new: int, method: Resampling, ratio: float | None = None
-) -> Float[np.ndarray, "new old"]:
-    r"""Matrix that resizes one axis: row i holds the weights of the old pixels in new pixel i, which sum to 1.
-
-    $w_{ij} \propto k((j - x_i) / s)$ with $x_i = (i + 1/2) r - 1/2$ and $s = \max(r, 1)$ if ``antialias`` or
-    ``bicubic``, else 1; the ratio r is old / new, if none is given
-
-    Shapes: (new, old).
-    Conventions: ``method``.
-    Source: Keys 1981, Cubic convolution interpolation; Pillow, Resample.c.
-    """
-    i, j = np.arange(new)[:, None], np.arange(old)
-    if ratio is None:
-        ratio = old / new
-    if method in ("nearest", "nearest_centre"):
-        start = (i + (0.0 if method == "nearest" else 0.5)) * ratio
-        return (j == np.minimum(np.floor(start + _SMALL), old - 1)).astype(np.float64)
-    centre = (i + 0.5) * ratio - 0.5 if method != "align_corners" else i * ((old - 1) / max(new - 1, 1))
-    scale = max(ratio, 1.0) if method in ("antialias", "bicubic") else 1.0
-    weights = (_cubic if method == "bicubic" else _triangle)((j - centre) / scale)
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
 def resize_shorter_side(
     image: Image,
     size: int,
@@ -332,11 +297,13 @@ def resize_shorter_side(
     if shorter == 0:
         raise ValueError(f"image must have pixels, not shape {image.shape}")
     half = {"down": 0, "nearest": shorter}[choice("rounding", rounding, ("down", "nearest"))]
-    methods = ("antialias", "half_pixel", "align_corners", "nearest", "nearest_centre", "bicubic")
     common = {"sides": None, "common": shorter / size}[choice("ratio", ratio, ("sides", "common"))]
     rows, columns = (
         resampling_weights(
-            side, (2 * size * side + half) // (2 * shorter), choice("resampling", resampling, methods), common
+            side,
+            (2 * size * side + half) // (2 * shorter),
+            choice("resampling", resampling, get_args(Resampling)),
+            common,
         )
         for side in image.shape[1:]
     )

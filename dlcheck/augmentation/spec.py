@@ -100,6 +100,12 @@ INTERPOLATION = Convention(
             {"interpolation": "bilinear_inside"},
             ("SciPy with order=1",),
         ),
+        Option(
+            "nearest_inside",
+            "the nearest pixel, fill beyond the outermost pixels' centres",
+            {"interpolation": "nearest_inside"},
+            ("SciPy with order=0",),
+        ),
     ),
     (TORCHVISION, PILLOW, SCIPY, OPENCV),
 )
@@ -142,6 +148,18 @@ RESAMPLING = Convention(
             "cubic, as wide as four new pixels",
             {"resampling": "bicubic"},
             ("Pillow resize", "MATLAB imresize"),
+        ),
+        Option(
+            "bicubic_four",
+            "cubic between sixteen pixels, with a = -3/4",
+            {"resampling": "bicubic_four"},
+            ("torch interpolate in mode bicubic", "OpenCV INTER_CUBIC"),
+        ),
+        Option(
+            "area",
+            "the mean of all pixels that the new one touches",
+            {"resampling": "area"},
+            ("torch interpolate in mode area", "torch adaptive_avg_pool2d"),
         ),
     ),
     (TORCHVISION, PILLOW, OPENCV, TENSORFLOW, KEYS),
@@ -206,6 +224,12 @@ ORDER = Convention(
         Option("random", "random for every image", {"order": "random"}, ("torchvision", "fb.resnet.torch")),
         Option(
             "fixed", "brightness, contrast, saturation", {"order": "fixed"}, ("code that calls one after the other",)
+        ),
+        Option(
+            "saturation_first",
+            "saturation, brightness, contrast",
+            {"order": "saturation_first"},
+            ("TensorFlow slim's Inception preprocessing",),
         ),
     ),
     (TORCHVISION, FB_RESNET),

@@ -23,8 +23,15 @@ def _rotate(id: str, says: str, effect: str, fix: str, mistaken: Callable[..., A
     return Fault(id, "rotate", says, effect, fix, {"rotate": mistaken})
 
 
-def _on_grid(grid: Grid, pivot: float = 0.0) -> Callable[..., Array]:
-    """Another map to the source; the pivot lies that many pixels off the centre."""
+def _centre(height: int, width: int) -> tuple[float, float]:
+    return (height - 1) / 2, (width - 1) / 2
+
+
+def _on_grid(
+    grid: Grid, pivot: Callable[[int, int], tuple[float, float]] = _centre,
+    place: Callable[[Array, int], Array] = lambda positions, length: positions,
+) -> Callable[..., Array]:  # fmt: skip
+    """Another map to the source, about another point of an image of that height and width, or other positions."""
 
     def rotate(
         image: Array, degrees: float, fill: float = 0, *, direction: str = "counter_clockwise",
@@ -32,10 +39,11 @@ def _on_grid(grid: Grid, pivot: float = 0.0) -> Callable[..., Array]:
     ) -> Array:  # fmt: skip
         height, width = image.shape[1:]
         angle = np.deg2rad(degrees if direction == "counter_clockwise" else -degrees)
-        middle = (height - 1) / 2 + pivot, (width - 1) / 2 + pivot
+        middle = pivot(height, width)
         i, j = np.arange(height)[:, None] - middle[0], np.arange(width) - middle[1]
         y, x = grid(i, j, np.sin(angle), np.cos(angle), height, width)
-        return reference._sampled(image, middle[0] + y, middle[1] + x, fill, interpolation)  # type: ignore[arg-type]
+        y, x = place(middle[0] + y, height), place(middle[1] + x, width)
+        return reference._sampled(image, y, x, fill, interpolation)  # type: ignore[arg-type]
 
     return rotate
 
@@ -58,8 +66,33 @@ def _about_corner(i: Array, j: Array, s: float, c: float, height: int, width: in
 
 def _scaled(i: Array, j: Array, s: float, c: float, height: int, width: int) -> tuple[Array, Array]:
     """Normalised by the distance of the outermost centres, and back by that of the edges."""
-    y, x = _right(i, j, s, c)
-    return y * height / max(height - 1, 1), x * width / max(width - 1, 1)
+    return _right(i * height / max(height - 1, 1), j * width / max(width - 1, 1), s, c)
+
+
+def _scaled_up(i: Array, j: Array, s: float, c: float, height: int, width: int) -> tuple[Array, Array]:
+    """Normalised by the distance of the edges, and back by that of the outermost centres."""
+    return _right(i * (height - 1) / height, j * (width - 1) / width, s, c)
+
+
+def _between(weights: Callable[[Array, Array], tuple[Array, Array]]) -> Callable[..., Array]:
+    """Bilinear with other weights of the lower and the right neighbours, made of those that are right."""
+
+    def rotate(
+        image: Array, degrees: float, fill: float = 0, *, direction: str = "counter_clockwise", **_: Any
+    ) -> Array:
+        height, width = image.shape[1:]
+        angle = np.deg2rad(degrees if direction == "counter_clockwise" else -degrees)
+        i, j = np.arange(height)[:, None] - (height - 1) / 2, np.arange(width) - (width - 1) / 2
+        y, x = _right(i, j, np.sin(angle), np.cos(angle))
+        framed = np.pad(image, ((0, 0), (2, 2), (2, 2)), constant_values=fill)
+        y, x = (np.clip(v + (n - 1) / 2, -2, n + 0.5) + 2 for v, n in ((y, height), (x, width)))
+        top, left = np.floor(y + 2.0**-40).astype(int), np.floor(x + 2.0**-40).astype(int)
+        down, right = weights(y - top, x - left)
+        upper = framed[:, top, left] * (1 - right) + framed[:, top, left + 1] * right
+        lower = framed[:, top + 1, left] * (1 - right) + framed[:, top + 1, left + 1] * right
+        return upper * (1 - down) + lower * down
+
+    return rotate
 
 
 def _with_holes(
@@ -89,18 +122,9 @@ def _filled(mode: Callable[[Array, Array], Array]) -> Callable[..., Array]:
     return rotate
 
 
-def _truncated(
-    image: Array, degrees: float, fill: float = 0, *, interpolation: str = "nearest", **direction: Any
-) -> Array:
-    """Coordinates cut to whole numbers: the nearest pixel up and to the left."""
-    height, width = image.shape[1:]
-    grid = _on_grid(lambda i, j, s, c, *_: tuple(np.floor(v + 2.0**-16) for v in _offset(i, j, s, c, height, width)))  # type: ignore[arg-type]
-    return grid(image, degrees, fill, interpolation=interpolation, **direction)
-
-
-def _offset(i: Array, j: Array, s: float, c: float, height: int, width: int) -> tuple[Array, Array]:
-    y, x = _right(i, j, s, c)
-    return y + (height - 1) / 2 % 1, x + (width - 1) / 2 % 1
+def _whole(positions: Array, length: int) -> Array:
+    """Cut off, where rounding in the last digits does not decide."""
+    return np.trunc(positions + 2.0**-16 * np.sign(positions))
 
 
 ROTATE = (
@@ -122,7 +146,17 @@ ROTATE = (
     ),
     _rotate(
         "rotate-centre-off-by-half", "it rotates about (H / 2, W / 2)", f"{MISPLACED} They are up to a pixel off.",
-        "pixel centres are whole numbers: ((H - 1) / 2, (W - 1) / 2)", _on_grid(_right, 0.5),
+        "pixel centres are whole numbers: ((H - 1) / 2, (W - 1) / 2)", _on_grid(
+            _right, lambda height, width: (height / 2, width / 2)
+        ),
+    ),
+    _rotate(
+        "rotate-centre-rounded", "it rotates about (H // 2, W // 2)", f"{MISPLACED} With even sides they are off.",
+        "((H - 1) / 2, (W - 1) / 2)", _on_grid(_right, lambda height, width: (height // 2, width // 2)),
+    ),
+    _rotate(
+        "rotate-centre-swapped", "the centre's row and column are swapped", f"{MISPLACED} Only squares stay in place.",
+        "((H - 1) / 2, (W - 1) / 2)", _on_grid(_right, lambda height, width: _centre(width, height)),
     ),
     _rotate(
         "rotate-sheared-by-aspect", "the grid is rotated in units of height and width", DISTORTED + " Only squares "
@@ -135,6 +169,18 @@ ROTATE = (
         "the same align_corners in affine_grid and grid_sample", _on_grid(_scaled),
     ),
     _rotate(
+        "rotate-scaled-up", "it scales by (n - 1) / n", f"{MISPLACED} The image grows a little.",
+        "the same align_corners in affine_grid and grid_sample", _on_grid(_scaled_up),
+    ),
+    _rotate(
+        "rotate-weights-swapped", "the nearer pixels get the farther ones' weights", ARTEFACTS,
+        "1 - w for the pixel at the floor", _between(lambda down, right: (1 - down, 1 - right)),
+    ),
+    _rotate(
+        "rotate-weights-of-other-axis", "weights of rows and columns are exchanged", ARTEFACTS,
+        "wx with columns, wy with rows", _between(lambda down, right: (right, down)),
+    ),
+    _rotate(
         "rotate-mirrored", "both sines have one sign: it shears", DISTORTED, "(cos, -sin; sin, cos)",
         _on_grid(lambda i, j, s, c, *_: (j * s + i * c, j * c + i * s)),
     ),
@@ -144,7 +190,11 @@ ROTATE = (
     ),
     _rotate(
         "rotate-truncated", "coordinates are cut off, not rounded", f"{MISPLACED} The image moves by half a pixel.",
-        "floor(x + 0.5)", _truncated,
+        "floor(x + 0.5)", _on_grid(_right, place=_whole),
+    ),
+    _rotate(
+        "rotate-floored", "coordinates are rounded down", f"{MISPLACED} The image moves by half a pixel.",
+        "floor(x + 0.5)", _on_grid(_right, place=lambda positions, length: np.floor(positions + 2.0**-16)),
     ),
     _rotate(
         "rotate-with-holes", "old pixels are put at rounded places", ARTEFACTS,
@@ -153,6 +203,16 @@ ROTATE = (
     _rotate(
         "rotate-fill-ignored", "fill is ignored, it is 0", ARTEFACTS, "use fill",
         lambda image, degrees, fill=0, **conventions: reference.rotate(image, degrees, **conventions),
+    ),
+    _rotate(
+        "rotate-edge-repeated", "the edge is repeated, not fill", ARTEFACTS, "fill", _on_grid(
+            _right, place=lambda positions, length: np.clip(positions, 0, length - 1)
+        ),
+    ),
+    _rotate(
+        "rotate-wraps", "what leaves on one side enters on the other", ARTEFACTS, "fill", _on_grid(
+            _right, place=lambda positions, length: np.floor(positions + 0.5) % length
+        ),
     ),
     _rotate(
         "rotate-shows-original", "the old image shows where fill should be", ARTEFACTS, "start from an image of fill",
@@ -207,6 +267,16 @@ def _from_corners(old: int, new: int) -> Array:
     return np.maximum(0.0, 1 - np.abs(np.arange(old) - centre))
 
 
+def _nearest_of(position: Callable[[Array, int, int], Array]) -> Callable[[int, int], Array]:
+    """The one pixel whose position is given for those of the new axis, from the old and the new length."""
+
+    def weights(old: int, new: int) -> Array:
+        places = np.minimum(np.floor(position(np.arange(float(new)), old, new) + 2.0**-16), old - 1)
+        return np.equal.outer(places, np.arange(old)).astype(np.float64)
+
+    return weights
+
+
 def _dark_borders(old: int, new: int) -> Array:
     scale = max(old / new, 1.0)
     centre = (np.arange(new)[:, None] + 0.5) * (old / new) - 0.5
@@ -255,6 +325,16 @@ RESIZE = (
         _to_sides(lambda h, w, size: tuple(side // max(min(h, w) // size, 1) for side in (h, w))),  # type: ignore[arg-type]
     ),
     _resize(
+        "resize-integer-aspect", "L / S is rounded down to a whole number", DISTORTED, "divide last: size * L // S",
+        _to_sides(lambda h, w, size: (size * (h // min(h, w)), size * (w // min(h, w)))),
+    ),
+    _resize(
+        "resize-only-enlarges", "large images are not shrunk", "Crops show a small part of them.", "shrink too",
+        _to_sides(lambda h, w, size: (
+            (h, w) if min(h, w) > size else (size * h // min(h, w), size * w // min(h, w))
+        )),
+    ),
+    _resize(
         "resize-longer-side-kept", "the longer side keeps its length", DISTORTED,
         "scale both sides by size / min(H, W)",
         _to_sides(lambda h, w, size: (size if h <= w else h, size if w <= h else w)),
@@ -262,6 +342,15 @@ RESIZE = (
     _resize(
         "resize-corners-aligned", "top left corners are aligned, not centres",
         f"{MISPLACED} The image moves by part of a pixel.", "x = (i + 1/2) n / m - 1/2", _weighted(_from_corners),
+    ),
+    _resize(
+        "resize-nearest-of-corners", "the nearest pixel, corner pixels aligned", f"{MISPLACED} Pixels are uneven.",
+        "floor((i + 1/2) n / m)", _weighted(_nearest_of(lambda i, old, new: i * (old - 1) / max(new - 1, 1) + 0.5)),
+    ),
+    _resize(
+        "resize-nearest-rounded", "the nearest pixel is that at round(i n / m)",
+        f"{MISPLACED} The image moves by half a pixel.", "floor((i + 1/2) n / m)",
+        _weighted(_nearest_of(lambda i, old, new: i * old / new + 0.5)),
     ),
     _resize(
         "resize-dark-borders", "weights at the border do not sum to 1", ARTEFACTS, "divide each row by its sum",

@@ -13,9 +13,20 @@ from numpy.typing import NDArray
 from scipy import special
 
 from dlcheck.evidence import numerics
-from dlcheck.evidence.statistics import FALSE_ALARM, Test, TestResult, kolmogorov_smirnov_test, smallest_bias
+from dlcheck.evidence.statistics import (
+    FALSE_ALARM,
+    MISS,
+    Test,
+    TestResult,
+    _normal_quantile,
+    _views,
+    kolmogorov_smirnov_test,
+    smallest_bias,
+    two_sample_test,
+)
 
 Array = NDArray[np.float64]
+Outcomes = NDArray[np.bool_]
 Law = Mapping[float, float] | Callable[[Array], Array]
 """The probability of each outcome, or the distribution function of a continuous law."""
 Drawn = Mapping[str, tuple[Array, Law]]
@@ -23,6 +34,8 @@ Drawn = Mapping[str, tuple[Array, Law]]
 
 _SLACK = 2.0**-16
 """Share of probability by which reading a value back in floating point may move it."""
+_LEVELS = 31
+"""Levels below which the share of values is compared."""
 
 
 def binomial_test(
@@ -34,6 +47,80 @@ def binomial_test(
     effect = smallest_bias(max(n, 1), false_alarm)
     share = count / max(n, 1)
     return TestResult(name, law, n, share, min(1.0, 2 * min(below, above)), false_alarm, effect, "share")
+
+
+def two_shares_test(a: Outcomes, b: Outcomes, name: str, false_alarm: float = FALSE_ALARM) -> TestResult:
+    """Fisher's exact test of the successes in two samples: twice the tail on the side of the deviation."""
+    n, m, one, both = a.size, b.size, int(np.sum(a)), int(np.sum(a)) + int(np.sum(b))
+    least, most = max(0, both - m), min(n, both)
+    tail = np.arange(one, most + 1) if one * (n + m) >= both * n else np.arange(least, one + 1)
+    log_share = _log_choices(n, tail) + _log_choices(m, both - tail) - _log_choices(n + m, np.array(both))
+    p_value = min(1.0, 2 * float(np.sum(np.exp(log_share))))
+    effect = 2 * smallest_bias(max(min(n, m), 1), false_alarm)
+    share = one / max(n, 1) - (both - one) / max(m, 1)
+    return TestResult(name, "the same share", n, abs(share), p_value, false_alarm, effect, "share")
+
+
+def _log_choices(n: int, k: NDArray[np.int_]) -> Array:
+    return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+
+
+def span_test(a: Array, b: Array, false_alarm: float = FALSE_ALARM) -> TestResult:
+    """Whether draws of a lie in the span of the first half of b's as often as those of b's second half do."""
+    first, second = (values.reshape(len(values), -1) for values in (a, b))
+    base, kept = second[: len(second) // 2], second[len(second) // 2 :]
+    centre = base.mean(axis=0)
+    _, sizes, directions = np.linalg.svd(base - centre, full_matrices=False)
+    directions = directions[sizes > _SLACK * max(float(np.abs(base).max(initial=0.0)), 2.0**-40)]
+    reach = 2 * _SLACK * float(np.abs(second).max(initial=0.0))
+
+    def off(values: Array) -> Outcomes:
+        distance = np.abs(values - values @ directions.T @ directions).max(axis=1, initial=0.0)
+        return ~(distance <= reach)
+
+    return two_shares_test(off(first - centre), off(kept - centre), "in the span of draws", false_alarm)
+
+
+def same_draws(a: Array, b: Array, false_alarm: float = FALSE_ALARM) -> TestResult:
+    """Whether two stacks of draws (draws, \\*shape) may come from one law, whatever hangs together within a draw.
+
+    Tests of the first entry, the mean and norms of slices, and of expected shares, values and products of two
+    values, whose scatter from draw to draw is measured; p is that of the test that speaks most against it, and holds
+    for many draws only.
+    """
+    first, second = (np.asarray(values, np.float64) for values in (a, b))
+    n = min(len(first), len(second))
+    if not first.size or not second.size:
+        return TestResult("draws", "the same law", n, 0.0, 1.0, false_alarm)
+    ours, theirs = _views(first), _views(second)
+    del ours["values"]
+    found = [two_sample_test(view, theirs[name], name, false_alarm / (len(ours) + 1)) for name, view in ours.items()]
+    return min((*found, _same_averages(first, second, false_alarm / (len(ours) + 1))), key=_margin)
+
+
+def _margin(result: TestResult) -> float:
+    return result.p_value / result.false_alarm
+
+
+def _same_averages(a: Array, b: Array, false_alarm: float) -> TestResult:
+    both = np.concatenate([a, b]).reshape(len(a) + len(b), -1)
+    # above the value itself, so that rounding does not put equal values on both sides
+    levels = np.quantile(both, np.linspace(0, 1, _LEVELS + 2)[1:-1]) + _SLACK * np.abs(both).max()
+    centred = both - both.mean(axis=0)
+    shares = np.stack([(both <= level).mean(axis=1) for level in levels], axis=1)
+    rows, columns = np.triu_indices(both.shape[1])
+    parts = shares, both, centred[:, rows] * centred[:, columns]
+    features, largest = np.concatenate(parts, axis=1), float(np.abs(both).max())
+    one, other = features[: len(a)], features[len(a) :]
+    scatter = np.sqrt(one.var(axis=0) / len(one) + other.var(axis=0) / len(other))
+    rounding = _SLACK * np.repeat([1.0, largest, largest**2], [part.shape[1] for part in parts])
+    distance = np.abs(one.mean(axis=0) - other.mean(axis=0)) / np.where(scatter + rounding > 0, scatter + rounding, 1.0)
+    distance = np.where(np.isnan(distance), np.inf, distance)
+    p_value = min(1.0, 2 * features.shape[1] * float(special.ndtr(-distance.max())))
+    effect = (_normal_quantile(false_alarm / 2 / features.shape[1]) + _normal_quantile(MISS)) * (2 / len(a)) ** 0.5
+    return TestResult(
+        "averages", "the same law", len(a), float(distance.max()), p_value, false_alarm, effect, "shift / deviation"
+    )
 
 
 def judge_drawn(drawn: Drawn, false_alarm: float = FALSE_ALARM) -> tuple[TestResult, ...]:

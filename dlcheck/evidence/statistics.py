@@ -307,12 +307,13 @@ def _rarer_sign_test(values: Array, shares: tuple[float, float], law: str, false
 
 
 def judge_sample(
-    samples: Array, law: Law, false_alarm: float = FALSE_ALARM, dtype: str = "float64"
+    samples: Array, law: Law, false_alarm: float = FALSE_ALARM, dtype: str = "float64", *, until_failure: bool = False
 ) -> tuple[TestResult, ...]:
     """Test draws, stacked as (draws, \\*shape), against a law; all must pass.
 
     First what must hold for every draw (shape, support, orthogonality); where that fails the rest has no meaning and
     is left out. The others share ``false_alarm`` evenly. ``dtype`` is that in which the values were computed.
+    ``until_failure`` leaves out what comes after the first test that fails.
     """
     samples = np.asarray(samples, np.float64)
     certain = [shape_test(samples, law)]
@@ -326,7 +327,12 @@ def judge_sample(
         return tuple(certain)
     whole = law.kind == "orthogonal"
     planned = list(_matrix_tests(samples / law.gain, law) if whole else _value_tests(samples, law, dtype))
-    return (*certain, *(test(false_alarm / len(planned)) for test in planned))
+    results = certain
+    for test in planned:
+        results.append(test(false_alarm / len(planned)))
+        if until_failure and not results[-1].passed:
+            break
+    return tuple(results)
 
 
 # Two samples

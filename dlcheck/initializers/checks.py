@@ -42,7 +42,12 @@ def _shapes(least: int) -> st.SearchStrategy[Shape]:
 
 
 def _search(least: int, settings: st.SearchStrategy[Settings]) -> st.SearchStrategy[Case]:
-    return st.builds(lambda shape, chosen: _case(shape, SEARCHED, **chosen), _shapes(least), settings)
+    """Tensors of any shape; of the smallest not so many that calling the code for each takes long."""
+
+    def case(shape: Shape, chosen: Settings) -> Case:
+        return _case(shape, min(SEARCHED, MATRICES * math.prod(shape)), **chosen)
+
+    return st.builds(case, _shapes(least), settings)
 
 
 def _settings(**strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[Settings]:
@@ -136,7 +141,7 @@ def _kaiming() -> list[Row]:
     modes = tuple(_case(shape, COARSE, mode=mode) for mode in ("fan_in", "fan_out") for shape in (DENSE, KERNEL))
     others = tuple(named(nonlinearity=name) for name in ("linear", "relu", "tanh"))
     others += tuple(replace(named(nonlinearity=name), refusable=True) for name in ("sigmoid", "selu"))
-    slopes = named(a=2.0, nonlinearity="leaky_relu"), named(a=2.0), named(a=0.5, nonlinearity="leaky_relu")
+    slopes = _case(DENSE, FINE, a=0.5, nonlinearity="leaky_relu"), named(a=2.0), named(a=2.0, nonlinearity="leaky_relu")
     unused = (named(a=2.0, nonlinearity="relu"),)
     return [
         *_fans(),

@@ -53,13 +53,18 @@ def _number(name: str, value: float, least: float = -math.inf) -> float:
     return float(value)
 
 
-def _sample(law: Law, rng: np.random.Generator) -> Array:
-    """Draw one tensor of independent entries."""
+def draw(law: Law, rng: np.random.Generator) -> Array:
+    """Draw one tensor of a law.
+
+    Source: Robert 1995, rejection for the truncated normal law; Mezzadri 2007, QR with the signs of R for Haar's.
+    """
     if law.kind == "constant":
         return np.full(law.shape, law.low)
     if law.kind == "uniform":
         return rng.uniform(law.low, law.high, law.shape)
-    return rng.normal(law.mean, law.std, law.shape)
+    if law.kind == "normal":
+        return rng.normal(law.mean, law.std, law.shape)
+    return _truncated(law, rng) if law.kind == "truncated_normal" else _orthogonal(law, rng)
 
 
 def _uniform(shape: Shape, low: float, high: float) -> Law:
@@ -114,7 +119,7 @@ def constant_(shape: Shape, rng: np.random.Generator, val: float) -> Array:
     Shapes: any.
     Source: notes 004, Parameters Initialization (fixed value).
     """
-    return _sample(constant_law(shape, val), rng)
+    return draw(constant_law(shape, val), rng)
 
 
 def normal_law(shape: Shape, mean: float = 0.0, std: float = 1.0) -> Law:
@@ -132,7 +137,7 @@ def normal_(shape: Shape, rng: np.random.Generator, mean: float = 0.0, std: floa
     Raises: ValueError for a negative or non-finite ``std``.
     Source: notes 004, Naive Initialization.
     """
-    return _sample(normal_law(shape, mean, std), rng)
+    return draw(normal_law(shape, mean, std), rng)
 
 
 def uniform_law(shape: Shape, a: float = 0.0, b: float = 1.0) -> Law:
@@ -153,7 +158,7 @@ def uniform_(shape: Shape, rng: np.random.Generator, a: float = 0.0, b: float = 
     Raises: ValueError for a > b.
     Source: notes 004, Naive Initialization.
     """
-    return _sample(uniform_law(shape, a, b), rng)
+    return draw(uniform_law(shape, a, b), rng)
 
 
 def _xavier_fan(shape: Shape, fan: str) -> float:
@@ -178,7 +183,7 @@ def xavier_uniform_(shape: Shape, rng: np.random.Generator, gain: float = 1.0, *
     Raises: ValueError for fewer than two dimensions or a negative gain.
     Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", eq. 16.
     """
-    return _sample(xavier_uniform_law(shape, gain, fan=fan), rng)
+    return draw(xavier_uniform_law(shape, gain, fan=fan), rng)
 
 
 def xavier_normal_law(shape: Shape, gain: float = 1.0, *, fan: str = "average", magnitude: float = 1.0) -> Law:
@@ -198,7 +203,7 @@ def xavier_normal_(
     Raises: ValueError for fewer than two dimensions or a negative gain.
     Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", eq. 12.
     """
-    return _sample(xavier_normal_law(shape, gain, fan=fan, magnitude=magnitude), rng)
+    return draw(xavier_normal_law(shape, gain, fan=fan, magnitude=magnitude), rng)
 
 
 def _kaiming_std(shape: Shape, a: float, mode: str, nonlinearity: str) -> float:
@@ -227,7 +232,7 @@ def kaiming_uniform_(
     Raises: ValueError for fewer than two dimensions, an unknown mode or an unknown nonlinearity.
     Source: He et al. 2015, "Delving deep into rectifiers", equations 10, 14 and 15.
     """
-    return _sample(kaiming_uniform_law(shape, a, mode, nonlinearity), rng)
+    return draw(kaiming_uniform_law(shape, a, mode, nonlinearity), rng)
 
 
 def kaiming_normal_law(shape: Shape, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Law:
@@ -247,7 +252,7 @@ def kaiming_normal_(
     Raises: ValueError for fewer than two dimensions, an unknown mode or an unknown nonlinearity.
     Source: He et al. 2015, "Delving deep into rectifiers", equations 10, 14 and 15.
     """
-    return _sample(kaiming_normal_law(shape, a, mode, nonlinearity), rng)
+    return draw(kaiming_normal_law(shape, a, mode, nonlinearity), rng)
 
 
 def orthogonal_law(shape: Shape, gain: float = 1.0, *, route: str = "qr") -> Law:
@@ -269,11 +274,14 @@ def orthogonal_(shape: Shape, rng: np.random.Generator, gain: float = 1.0, *, ro
     Source: Saxe et al. 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks",
         section 3.1; Mezzadri 2007, "How to generate random matrices from the classical compact groups", section 5.
     """
-    law = orthogonal_law(shape, gain, route=route)
-    if 0 in shape or law.kind == "constant":
-        return np.zeros(shape)
-    gaussian = rng.standard_normal((shape[0], math.prod(shape[1:])))
-    return gain * (_orthonormal(gaussian) if route == "qr" else _singular_vectors(gaussian)).reshape(shape)
+    return draw(orthogonal_law(shape, gain, route=route), rng)
+
+
+def _orthogonal(law: Law, rng: np.random.Generator) -> Array:
+    if 0 in law.shape:
+        return np.zeros(law.shape)
+    gaussian = rng.standard_normal((law.shape[0], math.prod(law.shape[1:])))
+    return law.gain * (_orthonormal(gaussian) if law.haar else _singular_vectors(gaussian)).reshape(law.shape)
 
 
 def _orthonormal(gaussian: Array) -> Array:
@@ -338,11 +346,14 @@ def trunc_normal_(
     Raises: ValueError for a >= b or a ``std`` that is not positive.
     Source: Robert 1995, "Simulation of truncated normal variables", section 2 (rejection from a uniform law).
     """
-    law = trunc_normal_law(shape, mean, std, a, b, bounds=bounds, corrected=corrected)
-    size, drawn = math.prod(shape), np.empty(0)
+    return draw(trunc_normal_law(shape, mean, std, a, b, bounds=bounds, corrected=corrected), rng)
+
+
+def _truncated(law: Law, rng: np.random.Generator) -> Array:
+    size, drawn = math.prod(law.shape), np.empty(0)
     while drawn.size < size:
         drawn = np.concatenate([drawn, _accepted(law, size, rng)])
-    return drawn[:size].reshape(shape)
+    return drawn[:size].reshape(law.shape)
 
 
 def _accepted(law: Law, size: int, rng: np.random.Generator) -> Array:
@@ -373,4 +384,4 @@ def reciprocal_uniform_(shape: Shape, rng: np.random.Generator) -> Array:
     Raises: ValueError for fewer than two dimensions.
     Source: notes 004, Naive Initialization, Uniform Distribution.
     """
-    return _sample(reciprocal_uniform_law(shape), rng)
+    return draw(reciprocal_uniform_law(shape), rng)

@@ -202,6 +202,10 @@ LINEAR = (
         _gradient(bias=lambda right, grad, x, weight: grad.reshape(-1, len(weight))[:1].sum(axis=0)),
     ),
     _linear(
+        "linear-bias-gradient-missing", "the bias's gradient is zero", "Biases never learn.", SUMS,
+        _gradient(bias=lambda right, grad, x, weight: 0 * right),
+    ),
+    _linear(
         "linear-bias-gradient-kept-axis", "the bias's gradient keeps an axis of length one",
         "An update turns the bias into a matrix.", SUMS,
         _gradient(bias=lambda right, grad, x, weight: right[None]),

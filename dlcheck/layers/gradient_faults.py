@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Fault
 from dlcheck.layers import reference
 from dlcheck.layers.mistakes import (
     NO_LEARNING,
@@ -14,19 +13,15 @@ from dlcheck.layers.mistakes import (
     Call,
     Mistaken,
     Replaces,
+    conv,
     fitted,
     frame,
     wrong_gradient,
 )
 
-THREADS = "https://github.com/"
 INPUT = "grad_x[s p + d i] += grad[p] w[i], the frame cut off"
 WEIGHT = "grad_w[i] = sum over n and p of grad[p] x[s p + d i]"
 BIAS = "sum of grad over examples, rows and columns"
-
-
-def _conv(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
-    return Fault(id, "conv2d", says, effect, fix, replaces, tuple(THREADS + thread for thread in happened))
 
 
 def _backward(grad: Array, x: Array, call: Call, weight: Array | None = None, **settings: Any) -> dict[str, Array]:
@@ -58,8 +53,14 @@ def _reshaped_kernel(right: Array, grad: Array, call: Call) -> Array:
     return _backward(grad, call.x, call, call.weight.swapaxes(2, 3).reshape(call.weight.shape))["x"]
 
 
-def _flipped_kernel(right: Array, grad: Array, call: Call) -> Array:
-    return _backward(grad, call.x, call, call.weight[:, :, ::-1, ::-1])["x"]
+def _with_kernel(change: Callable[[Array], Array]) -> Replaces:
+    """The input's gradient with another kernel; the right one where that has another shape."""
+
+    def mistake(right: Array, grad: Array, call: Call) -> Array:
+        kernel = change(call.weight)
+        return _backward(grad, call.x, call, kernel)["x"] if kernel.shape == call.weight.shape else right
+
+    return wrong_gradient("x", mistake)
 
 
 def _without_remainder(right: Array, grad: Array, call: Call) -> Array:
@@ -101,33 +102,43 @@ def _cut_at_end(right: Array, grad: Array, call: Call) -> Array:
 
 
 OF_INPUT = (
-    _conv(
+    conv(
         "conv-rotate-kernel-nonsquare", "the kernel of the input's gradient is transposed", NO_LEARNING, INPUT,
         wrong_gradient("x", _reshaped_kernel), "mlpack/mlpack/pull/3376",
     ),
-    _conv(
+    conv(
         "conv-backward-shape-when-remainder", "rows that no window touched are missing from a gradient",
         "Backward fails or shifts as soon as the stride leaves a remainder.",
         "(n + 2p - k) % s more zeros at the end", wrong_gradient("x", _without_remainder),
         "PKUFlyingPig/CMU10-714/issues/6", "meta-pytorch/opacus/issues/245",
     ),
-    _conv(
+    conv(
         "conv2d-input-gradient-flipped", "the input's gradient takes the kernel the wrong way round",
-        NO_LEARNING, INPUT, wrong_gradient("x", _flipped_kernel),
+        NO_LEARNING, INPUT, _with_kernel(lambda weight: weight[:, :, ::-1, ::-1]),
     ),
-    _conv(
+    *(
+        conv(f"conv2d-input-gradient-{id}", f"the input's gradient {says}", NO_LEARNING, INPUT, _with_kernel(change))
+        for id, says, change in (
+            ("rows-flipped", "takes the kernel upside down", lambda weight: weight[:, :, ::-1]),
+            ("columns-flipped", "takes the kernel mirrored", lambda weight: weight[..., ::-1]),
+            ("quarter-turn", "turns the kernel by 90 degrees, not 180", lambda w: np.rot90(w, -1, (2, 3))),
+            ("quarter-turn-back", "turns the kernel by -90 degrees, not 180", lambda w: np.rot90(w, 1, (2, 3))),
+            ("all-flipped", "flips filters and channels too", lambda weight: weight[::-1, ::-1]),
+        )
+    ),
+    conv(
         "conv2d-input-gradient-overwritten", "overlapping windows overwrite each other's gradients", NO_LEARNING,
         "add to the gradient (+=), do not assign", wrong_gradient("x", _overwritten(1)),
     ),
-    _conv(
+    conv(
         "conv2d-col2im-overwrites", "col2im assigns patches where it should add them", NO_LEARNING,
         "add to the gradient (+=), do not assign", wrong_gradient("x", _overwritten(-1)),
     ),
-    _conv(
+    conv(
         "conv2d-input-gradient-without-stride", "the input's gradient ignores the stride", NO_LEARNING, INPUT,
         wrong_gradient("x", _undilated_upstream),
     ),
-    _conv(
+    conv(
         "conv2d-input-gradient-uncropped", "the frame is cut off the wrong end of the input's gradient", NO_LEARNING,
         INPUT, wrong_gradient("x", _cut_at_end),
     ),
@@ -171,11 +182,14 @@ def _by_examples(right: Array, grad: Array, call: Call) -> Array:
 
 
 def _last_example(right: Array, grad: Array, call: Call) -> Array:
-    return _backward(grad[-1], call.x[-1], call)["weight"] if call.x.ndim == 4 and len(call.x) else right
+    if call.x.ndim < 4 or not len(call.x):
+        return right
+    return grad[-1].sum((1, 2)) if right.ndim == 1 else _backward(grad[-1], call.x[-1], call)["weight"]
 
 
-def _both_by_examples() -> Replaces:
-    weight, bias = (wrong_gradient(name, _by_examples)["conv2d_backward"] for name in ("weight", "bias"))
+def _both(mistake: Mistaken) -> Replaces:
+    """The same mistake in both parameters' gradients."""
+    weight, bias = (wrong_gradient(name, mistake)["conv2d_backward"] for name in ("weight", "bias"))
 
     def backward(*inputs: Array, **given: Any) -> dict[str, Array]:
         return {**bias(*inputs, **given), "weight": weight(*inputs, **given)["weight"]}
@@ -197,60 +211,72 @@ SLIDING: dict[str, Mistaken] = {
         grad, _used(call, dilation=(1, 1)), call, dilation=1, padding=0)["weight"],
 }  # fmt: skip
 OF_PARAMETERS = (
-    _conv(
+    conv(
         "conv-weight-grad-averaged", "the weight's gradient is averaged over batch and positions", OFF_SCALE, WEIGHT,
         wrong_gradient("weight", lambda right, grad, call: right / _positions(call)), "sebgao/cTensor/issues/3",
     ),
-    _conv(
+    conv(
         "conv-kernel-gradient-nonsquare", "the weight's gradient takes the height for the width", NO_LEARNING,
         "the pixel below is a row's length further: y W + x", _of_image(_wrong_pitch), "Maratyszcza/NNPACK/issues/15",
     ),
-    _conv(
+    conv(
         "conv2d-weight-gradient-batch-mean", "the weight's gradient is divided by the batch size", OFF_SCALE, WEIGHT,
         wrong_gradient("weight", _by_examples),
     ),
-    _conv(
+    conv(
         "conv2d-weight-gradient-flipped", "the weight's gradient is flipped", NO_LEARNING, WEIGHT,
         wrong_gradient("weight", lambda right, grad, call: right[:, :, ::-1, ::-1]),
     ),
-    _conv(
+    conv(
         "conv2d-weight-gradient-last-example", "only the last example reaches the weight's gradient",
         "The rest of the batch teaches the filters nothing.", WEIGHT, wrong_gradient("weight", _last_example),
     ),
-    _conv(
+    conv(
+        "conv2d-bias-gradient-last-example", "only the last example reaches the bias's gradient",
+        "The rest of the batch teaches the biases nothing.", BIAS, wrong_gradient("bias", _last_example),
+    ),
+    conv(
+        "conv2d-gradients-last-example", "only the last example reaches the parameters' gradients",
+        "The rest of the batch teaches the layer nothing.", "add up (+=) over examples", _both(_last_example),
+    ),
+    conv(
+        "conv2d-gradients-averaged", "both parameters' gradients are averaged over batch and positions", OFF_SCALE,
+        WEIGHT, _both(lambda right, grad, call: right / _positions(call)),
+    ),
+    conv(
         "conv2d-weight-gradient-without-stride", "the weight's gradient ignores the stride", NO_LEARNING, WEIGHT,
         wrong_gradient("weight", SLIDING["stride"]),
     ),
-    _conv(
+    conv(
         "conv2d-weight-gradient-without-dilation", "the weight's gradient ignores the dilation", NO_LEARNING, WEIGHT,
         wrong_gradient("weight", SLIDING["dilation"]),
     ),
-    _conv(
+    conv(
         "conv2d-weight-gradient-without-padding", "the weight's gradient reads the image without its frame",
         NO_LEARNING, WEIGHT, _of_image(_padded_at_end),
     ),
-    _conv(
+    conv(
         "conv2d-weight-gradient-first-group", "the weight's gradient reads the first group's channels", NO_LEARNING,
         WEIGHT, _of_image(_first_group),
     ),
-    _conv(
+    conv(
         "conv2d-bias-gradient-batch-mean", "the bias's gradient is divided by the batch size", OFF_SCALE, BIAS,
         wrong_gradient("bias", _by_examples),
     ),
-    _conv(
+    conv(
         "conv2d-gradients-batch-mean", "both parameters' gradients are divided by the batch size",
         "Where the loss averages too, the learning rate falls with the batch size.", WEIGHT,
-        _both_by_examples(),
+        _both(_by_examples),
     ),
-    _conv(
+    conv(
         "conv2d-bias-gradient-averaged", "the bias's gradient is averaged over batch and positions", OFF_SCALE, BIAS,
         wrong_gradient("bias", lambda right, grad, call: right / _positions(call)),
     ),
-    _conv(
+    conv(
         "conv2d-bias-gradient-missing", "the bias's gradient is zero", "Biases never learn.", BIAS,
         wrong_gradient("bias", lambda right, grad, call: 0 * right),
     ),
-    _conv(
+    conv(
         "conv2d-upstream-ignored", "the upstream gradient is left out",
         "Layers above have no say in what the layers below learn.", "multiply by grad_output (the chain rule)",
         _ignoring_upstream(),

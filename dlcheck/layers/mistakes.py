@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcheck.component import Fault
 from dlcheck.layers import reference
 
 Array = NDArray[Any]
@@ -19,6 +20,11 @@ SHIFTED = "Every layer shifts the image; trained weights lose accuracy, position
 NO_LEARNING = "The gradient is wrong at every step; training stalls or settles on worse weights."
 OFF_SCALE = "These parameters learn at another rate than all others; it changes with the batch or image size."
 """Effects that several faults share."""
+
+
+def conv(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
+    """A known mistake in the convolution, with threads on GitHub."""
+    return Fault(id, "conv2d", says, effect, fix, replaces, tuple("https://github.com/" + each for each in happened))
 
 
 class Call:
@@ -77,37 +83,40 @@ def fitted(array: Array, shape: tuple[int, ...]) -> Array:
     return made
 
 
-def moved(image: Map = unchanged, kernel: Map = unchanged, output: Map = unchanged, **settings: Any) -> Replaces:
-    """A convolution whose arrays are moved about, and whose settings are changed.
+def moved(
+    image: Map = unchanged, kernel: Map = unchanged, output: Map = unchanged, offsets: Map = unchanged, **settings: Any
+) -> Replaces:
+    """A convolution whose arrays are moved about, ``offsets`` being the bias, and whose settings are changed.
 
     ``settings`` are values or functions of the call. Where the shapes do not fit, code with the mistake would fail; the
     right answer stands in for it.
     """
 
-    def arguments(call: Call) -> tuple[Array, Array, dict[str, Any]]:
+    def arguments(call: Call, bias: Array | None) -> tuple[tuple[Array, Array, Array | None], dict[str, Any]]:
         changed = {name: value(call) if callable(value) else value for name, value in settings.items()}
-        return image(call.x, call), kernel(call.weight, call), {**call.settings, **changed}
+        added = None if bias is None else offsets(bias, call)
+        return (image(call.x, call), kernel(call.weight, call), added), {**call.settings, **changed}
 
     def forward(x: Array, weight: Array, bias: Array | None = None, **given: Any) -> Array:
         call = Call(x, weight, given)
         try:
-            images, filters, changed = arguments(call)
-            return output(reference.conv2d(images, filters, bias, **changed), call)
+            arrays, changed = arguments(call, bias)
+            return output(reference.conv2d(*arrays, **changed), call)
         except ValueError:
             return reference.conv2d(x, weight, bias, **given)
 
     def backward(grad_output: Array, x: Array, weight: Array, bias: Array | None = None, **given: Any) -> Gradients:
         call = Call(x, weight, given)
         try:
-            images, filters, changed = arguments(call)
-            shape = reference.conv2d(images, filters, bias, **changed).shape
+            arrays, changed = arguments(call, bias)
+            shape = reference.conv2d(*arrays, **changed).shape
             grad = back(lambda y: output(y, call), grad_output, shape)
-            found = reference.conv2d_backward(grad, images, filters, bias, **changed)
+            found = reference.conv2d_backward(grad, *arrays, **changed)
         except ValueError:
             return reference.conv2d_backward(grad_output, x, weight, bias, **given)
         found["x"] = back(lambda a: image(a, call), found["x"], x.shape)
         found["weight"] = back(lambda a: kernel(a, call), found["weight"], weight.shape)
-        return found
+        return found if bias is None else {**found, "bias": back(lambda a: offsets(a, call), found["bias"], bias.shape)}
 
     return {"conv2d": forward, "conv2d_backward": backward}
 

@@ -6,6 +6,7 @@ from typing import Any
 from dlcheck.models import mistakes as m
 from dlcheck.models.declaration import (
     Activation,
+    BatchNorm,
     Conv,
     Dropout,
     Flatten,
@@ -22,6 +23,7 @@ from dlcheck.models.mistakes import (
     DEAD,
     FLAT,
     LINEAR,
+    NOISY,
     OVERFITS,
     SLOW,
     WEIGHTS,
@@ -86,6 +88,16 @@ _LENET = (
             edit(each(m.relu, nowhere, -2))),
     *faults("lenet5", "dense-second", "nothing squashes after the layer of 84", LINEAR, "squash after 120 and 84",
             edit(each(m.relu, nowhere, -1))),
+    *(
+        fault
+        for number, place in enumerate(("first", "second"))
+        for fault in faults("lenet5", f"unsquashed-{place}", f"nothing squashes after the {place} convolution", LINEAR,
+                            "squash after each convolution", without(m.relu, number))
+    ),
+    *faults("lenet5", "dropout-added", "there is dropout between the dense layers", WEIGHTS, "no dropout",
+            edit(lambda layers: (*layers[:-1], Dropout(), layers[-1]))),
+    *faults("lenet5", "sigmoid-output", "the output goes through a sigmoid", FLAT, "give the scores as they are",
+            ended(Activation("sigmoid"))),
     *faults("lenet5", "unsquashed", "nothing squashes beside the pools", LINEAR, "squash after each convolution",
             edit(_convolutions_unsquashed)),
     *faults("lenet5", "pool-stride", "the pools overlap: stride 1", SLOW, "2 x 2 with stride 2",
@@ -130,6 +142,17 @@ _ALEXNET = (
     ),
     *faults("alexnet", "no-overlap", "the pools do not overlap: 2 x 2", WORSE, "3 x 3 pools with stride 2",
             edit(each(m.pool, with_fields(kernel=2)))),
+    *faults("alexnet", "first-pool-2x2", "the first pool is 2 x 2", WORSE, "3 x 3 pools with stride 2",
+            edit(each(m.pool, with_fields(kernel=2), 0))),
+    *faults("alexnet", "average-pool", "pools average", WORSE, "the maximum of 3 x 3",
+            edit(each(m.pool, with_fields(kind="average")))),
+    *faults("alexnet", "conv4-ungrouped", "conv4 sees both towers", SLOW, "groups=2 in conv 2, 4 and 5",
+            edit(each(m.conv, with_fields(groups=1), 3))),
+    *faults("alexnet", "batch-norm", "batches are normalised after every convolution", WEIGHTS,
+            "local responses, or nothing", edit(each(m.conv, lambda layer: (layer, BatchNorm())))),
+    *faults("alexnet", "last-response-norm", "responses are normalised after conv5 too", WORSE,
+            "normalise after the ReLU of conv 1 and 2",
+            edit(each(m.relu, lambda layer: (layer, ResponseNorm()), 4))),
     *faults("alexnet", "no-response-norm", "local response normalisation is missing", WORSE,
             "normalise after the ReLU of conv 1 and 2", without(m.response_norm)),
     *faults("alexnet", "one-response-norm", "the second response normalisation is missing", WORSE,
@@ -195,8 +218,11 @@ def _dropout_first(layers: Layers) -> Layers:
     return (*layers[: flatten + 1], Dropout(), first, relu, Dropout(), second, relu, last)
 
 
-def _unregistered(network: Network) -> dict[str, Any]:
-    return {"shared": sum(row.parameter_count for row in rows(network) if isinstance(row.layer, Conv))}
+def _normalized_late(layers: Layers) -> Layers:
+    """Batch normalisation behind the ReLU of every convolution, whether there is any or not."""
+    plain = each(m.norm, nowhere)(layers)
+    flatten = next(i for i, layer in enumerate(plain) if isinstance(layer, Flatten))
+    return (*each(m.relu, lambda layer: (layer, BatchNorm()))(plain[:flatten]), *plain[flatten:])
 
 
 def _wider_end(layers: Layers) -> Layers:
@@ -209,7 +235,19 @@ def _wider_end(layers: Layers) -> Layers:
     )
 
 
+_HIDDEN_DROPOUT = ("alexnet", *_VGGS)
+
 _VGG = (
+    *faults(_HIDDEN_DROPOUT, "one-dropout", "the second dropout is missing", OVERFITS,
+            "dropout at both hidden dense layers", without(m.dropout, 1)),
+    *faults(_HIDDEN_DROPOUT, "first-dropout", "the first dropout is missing", OVERFITS,
+            "dropout at both hidden dense layers", without(m.dropout, 0)),
+    *faults(_HIDDEN_DROPOUT, "output-dropout", "the output is dropped too", NOISY, "no dropout behind the last layer",
+            ended(Dropout())),
+    *faults(_VGGS, "batch-norm-late", "batches are normalised after ReLU", WORSE, "convolution, normalisation, ReLU",
+            edit(_normalized_late)),
+    *faults(_VGGS, "stage-dropout", "there is dropout after every stage", WEIGHTS, "dropout between the dense layers",
+            edit(each(m.pool, lambda layer: (layer, Dropout())))),
     *faults(_VGGS, "one-relu-per-stage", "a stage has one ReLU, after its first convolution", LINEAR,
             "a ReLU of its own name after each convolution", edit(_one_relu),
             ("hysts/pytorch_image_classification/issues/20",), vgg16="vgg-one-relu-per-stage"),
@@ -232,8 +270,6 @@ _VGG = (
             "the stages of table 1", lambda c, other=other: another(c, other),
         )
     ),
-    *faults(_VGGS, "unregistered", "the convolutions are in a list that is no ModuleList", DEAD,
-            "nn.ModuleList([...]): a Python list registers no parameters", lambda c: edited(c, fields=_unregistered)),
     *faults(_VGGS, "conv-missing", "the last convolution is missing", WORSE, "the stages of table 1",
             edit(each(m.conv, nowhere, -1), each(m.norm, nowhere, -1), each(m.relu, nowhere, -3))),
     *faults(_VGGS, "doubled", "widths go on doubling to 1024", SLOW, "64, 128, 256, 512, 512",
@@ -272,6 +308,19 @@ def _last_width(layers: Layers) -> int:
     return last.channels if isinstance(last, Conv) else last.features
 
 
+def _maximum(component: str) -> m.Declare:
+    """The maximum of each map, whatever its size, in the place of the average."""
+    declare = m.settings(component)
+
+    def mistaken(**given: Any) -> Network:
+        right = declare(**given)
+        size = next(row.before.shape[1] for row in rows(right) if m.final_pool(row.layer))
+        layers = each(m.final_pool, lambda layer: (Pool("max", size, size),))(right.layers)
+        return replace(right, layers=layers)
+
+    return mistaken
+
+
 def _dense_end(layers: Layers) -> Layers:
     return (*each(m.final_pool, nowhere)(layers), Linear(_last_width(layers)))
 
@@ -284,15 +333,17 @@ _NIN = (
     *faults("nin", "one-pointwise", "a block has one 1 x 1 convolution, not two", WORSE,
             "a convolution and two of 1 x 1", edit(_second_pointwise_out)),
     *faults("nin", "pointwise-linear", "there is no ReLU between the 1 x 1 convolutions", LINEAR,
-            "ReLU after every convolution", edit(each(m.relu, nowhere, 1, 4, 7))),
+            "ReLU after every convolution", edit(each(m.relu, nowhere, 1, 4, 7, 10))),
     *faults("nin", "first-relu", "there is no ReLU after the large convolutions", LINEAR,
-            "ReLU after every convolution", edit(each(m.relu, nowhere, 0, 3, 6))),
+            "ReLU after every convolution", edit(each(m.relu, nowhere, 0, 3, 6, 9))),
     *faults("nin", "flattened", "a dense layer takes the place of the global average", OVERFITS,
             "the average of each class's map", edit(_dense_end)),
     *faults("nin", "dense-after-average", "a dense layer follows the global average", WEIGHTS,
             "the average of each class's map is its score", edit(_with_dense)),
     *faults("nin", "maximum", "the maximum of each map is taken at the end", WORSE, "the average",
-            edit(each(m.final_pool, lambda layer: (Pool("max", 8, 8),)))),
+            _maximum),
+    *faults("nin", "average-pool", "the first pool averages", WORSE, "the maximum of 3 x 3",
+            edit(each(m.pool, with_fields(kind="average"), 0))),
     *faults("nin", "no-overlap", "pools are 2 x 2", WORSE, "3 x 3 with stride 2",
             edit(each(m.pool, with_fields(kernel=2, padding=0)))),
     *faults("nin", "narrow", "the first block does not narrow to 96 maps", SLOW, "192, 160, 96",

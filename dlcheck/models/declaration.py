@@ -118,10 +118,14 @@ class Concat:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A further output, made from here; what goes on is what came in (not ``used``, a mistake: it leads nowhere)."""
+    """A further output in training, made from here; what goes on is what came in.
+
+    Mistakes: not ``used``, it leads nowhere; ``always``, it is there in evaluation too.
+    """
 
     layers: "Layers"
     used: bool = True
+    always: bool = False
 
 
 Layer = (
@@ -135,13 +139,14 @@ Layers = tuple[Layer, ...]
 class Network:
     """A network: the shape (C, H, W) of the images it is made for, and its layers.
 
-    ``shared`` counts parameters of layers that have no own ones, but those of another layer (a mistake here).
+    ``holding`` names mistakes in how it holds its parameters: "shared", layers that should have their own use the same
+    ones; "idle", there are some that no layer uses; "unregistered", the network does not know of some that layers use.
     """
 
     name: str
     image: Shape
     layers: Layers
-    shared: int = 0
+    holding: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,7 @@ class Row:
 
 def parameter_count(network: Network) -> int:
     """How many numbers a network learns."""
-    return sum(row.parameter_count for row in rows(network)) - network.shared
+    return sum(row.parameter_count for row in rows(network))
 
 
 def pair(value: int | Pair) -> Pair:

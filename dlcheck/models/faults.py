@@ -5,12 +5,28 @@ from dlcheck.models import mistakes as m
 from dlcheck.models.classic_faults import CLASSIC
 from dlcheck.models.declaration import Activation
 from dlcheck.models.inception_faults import INCEPTION
-from dlcheck.models.mistakes import FLAT, NOISY, OVERFITS, WEIGHTS, each, edit, ended, faults, settings, with_fields
+from dlcheck.models.mistakes import (
+    DEAD,
+    FLAT,
+    NOISY,
+    OVERFITS,
+    STUCK,
+    WEIGHTS,
+    each,
+    edit,
+    ended,
+    faults,
+    held,
+    settings,
+    with_fields,
+)
 from dlcheck.models.residual_faults import RESIDUAL
 from dlcheck.models.spec import COMPONENTS
 
 _ALL = tuple(component.name for component in COMPONENTS)
 _DROPPING = ("alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "nin", "googlenet", "inception_v3", "inception_v4")
+_BIASED = ("lenet5", "alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "nin", "googlenet")
+_DENSE = tuple(name for name in _ALL if name != "nin")
 
 
 def _one_more(component: str) -> m.Declare:
@@ -25,6 +41,20 @@ _COMMON = (
             lambda c: settings(c, num_classes=1000 if c != "lenet5" else 10)),
     *faults(_ALL, "one-class-more", "there is one output too many", WEIGHTS, "the last layer has num_classes outputs",
             _one_more),
+    *faults(_ALL, "parameters-shared", "layers share parameters that should be their own", STUCK,
+            "make each layer anew: [Unit() for _ in range(n)], not [Unit()] * n", held("shared")),
+    *faults(_ALL, "parameters-idle", "it holds parameters that no layer uses", DEAD,
+            "leave out what forward does not use", held("idle")),
+    *faults(_ALL, "stand-in", "a layer is used in the place of another, which is held in vain", DEAD,
+            "bn2(conv2(x)), not bn1(conv2(x))", held("shared", "idle")),
+    *faults(_ALL, "unregistered", "layers are in a list that is no ModuleList", DEAD,
+            "nn.ModuleList([...]): a Python list registers no parameters", held("unregistered")),
+    *faults(_ALL, "leaky-relu", "ReLU leaks below zero", WEIGHTS, "max(x, 0)",
+            edit(each(m.relu, with_fields(kind="leaky_relu")))),
+    *faults(_BIASED, "no-biases", "convolutions have no bias", WEIGHTS, "bias=True without batch normalisation",
+            edit(each(m.conv, with_fields(bias=False)))),
+    *faults(_DENSE, "last-bias", "the last layer has no bias", WEIGHTS, "bias=True in the last layer",
+            edit(each(m.linear, with_fields(bias=False), -1))),
     *faults(_DROPPING, "no-dropout", "dropout is missing", OVERFITS, "dropout as in the table",
             edit(each(m.dropout, m.nowhere))),
     *faults(_DROPPING, "dropout-always", "dropout goes on in evaluation", NOISY,

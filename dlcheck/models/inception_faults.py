@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 
 from dlcheck.models import mistakes as m
-from dlcheck.models.declaration import Activation, Concat, Conv, Flatten, Head, Layer, Layers, Pool
+from dlcheck.models.declaration import Concat, Conv, Flatten, Head, Layer, Layers, Pool
 from dlcheck.models.mistakes import (
     LINEAR,
     OVERFITS,
     SLOW,
-    STUCK,
     UNSTABLE,
     WEIGHTS,
     WORSE,
@@ -18,10 +16,8 @@ from dlcheck.models.mistakes import (
     Make,
     each,
     edit,
-    edited,
     faults,
     nowhere,
-    repeated,
     settings,
     wired,
     with_fields,
@@ -64,6 +60,29 @@ def _other_pool(branch: Layers) -> Layers:
     return tuple(replace(layer, kind=kinds[layer.kind]) if isinstance(layer, Pool) else layer for layer in branch)
 
 
+def _pool_last(branch: Layers) -> Layers:
+    return (*branch[1:], branch[0])
+
+
+def _without_relu(first: bool) -> Callable[[Layers], Layers]:
+    """A branch without its first, or without its last ReLU."""
+
+    def changed(branch: Layers) -> Layers:
+        places = [i for i, layer in enumerate(branch) if m.relu(layer)]
+        out = places[:1] if first else places[-1:]
+        return tuple(layer for i, layer in enumerate(branch) if i not in out)
+
+    return changed
+
+
+def _unsquashed_reductions(branches: tuple[Layers, ...]) -> tuple[Layers, ...]:
+    """The second and the third branch without ReLU after the 1 x 1 convolution that they begin with."""
+    if len(branches) != 4:
+        return branches
+    first, second, third, last = branches
+    return first, _without_relu(True)(second), _without_relu(True)(third), last
+
+
 def _dropped(number: int) -> Edit:
     """Modules of four branches without one of them."""
 
@@ -77,11 +96,18 @@ def _reductions_without_pool(branches: tuple[Layers, ...]) -> tuple[Layers, ...]
     return tuple(b for b in branches if len(b) != 1) if len(branches) == 3 else branches
 
 
+def _with_heads(component: str) -> m.Declare:
+    """The declaration with heads, of the given kind if it has any."""
+    as_given = settings(component)
+    with_some = settings(component, heads="5x5" if component == "googlenet" else "with")
+    return lambda **given: (with_some if given.get("heads", "none") == "none" else as_given)(**given)
+
+
 def _heads(*after: int) -> Make:
     """Heads behind the modules of some numbers, in place of where they belong."""
 
     def make(component: str) -> m.Declare:
-        declare = settings(component, heads="5x5" if component == "googlenet" else "with")
+        declare = _with_heads(component)
         return lambda **given: _moved(declare(**given), after)
 
     return make
@@ -112,7 +138,7 @@ def _linear_heads(layers: Layers) -> Layers:
 
 def _heads_edited(change: Edit) -> Make:
     def make(component: str) -> m.Declare:
-        declare = settings(component, heads="5x5")
+        declare = _with_heads(component)
 
         def mistaken(**given: object) -> m.Network:
             right = declare(**given)
@@ -121,6 +147,10 @@ def _heads_edited(change: Edit) -> Make:
         return mistaken
 
     return make
+
+
+def _head_unsquashed(layer: Layer) -> Layers:
+    return (replace(layer, layers=_without_relu(False)(layer.layers)),)  # type: ignore[union-attr,type-var]
 
 
 def _first_module_out(layers: Layers) -> Layers:
@@ -157,17 +187,6 @@ def _slid_pool_out(layers: Layers, number: int) -> Layers:
     return tuple(layer for i, layer in enumerate(layers) if i != pools[number])
 
 
-def _exchanged(layers: Layers) -> Layers:
-    """Each normalisation behind the activation that follows it, at any depth."""
-    made = [
-        type(layer)(tuple(map(_exchanged, layer.branches))) if isinstance(layer, Concat) else layer for layer in layers
-    ]
-    for i, (layer, following) in enumerate(pairwise(layers)):
-        if m.norm(layer) and isinstance(following, Activation):
-            made[i], made[i + 1] = following, layer
-    return tuple(made)
-
-
 def _once_less(layers: Layers) -> Layers:
     """The longest run of equal modules, shorter by one."""
     counts = {layer: layers.count(layer) for layer in layers if isinstance(layer, Concat)}
@@ -181,6 +200,18 @@ INCEPTION = (
             edit(each(m.relu, nowhere)), ("open-mmlab/mmaction/issues/164",), googlenet="inception-relu-result-unused"),
     *faults(_ALL, "module-relu", "there is no ReLU after the 1 x 1 branch", LINEAR, "ReLU after every convolution",
             edit(each(m.joined, _branch(0, lambda branch: tuple(x for x in branch if not m.relu(x)))))),
+    *faults(_ALL, "reduction-relu", "there is no ReLU after the 1 x 1 that reduce", LINEAR,
+            "ReLU after every convolution", edit(each(m.joined, wired(_unsquashed_reductions)))),
+    *faults(_ALL, "second-reduction-relu", "there is no ReLU after the 1 x 1 of the second branch", LINEAR,
+            "ReLU after every convolution", edit(each(m.joined, _branch(1, _without_relu(True))))),
+    *faults(_ALL, "projection-relu", "there is no ReLU after the pool's 1 x 1", LINEAR,
+            "ReLU after every convolution", edit(each(m.joined, _branch(3, _without_relu(False))))),
+    *faults(_ALL, "pool-last", "the pool's branch pools after its convolution", WORSE, "conv1x1(pool(x))",
+            edit(each(m.joined, _branch(3, _pool_last)))),
+    *faults(("googlenet", "inception_v3"), "heads-always", "heads are there in evaluation too", WEIGHTS,
+            "heads in training only: if self.training", _heads_edited(each(m.head, with_fields(always=True)))),
+    *faults("googlenet", "one-response-norm", "the second response normalisation is missing", WORSE,
+            "normalise before the first 1 x 1 and after the 3 x 3", without(m.response_norm, 1)),
     *faults(_ALL, "stem-relu", "there is no ReLU after the first convolution", LINEAR, "ReLU after every convolution",
             without(m.relu, 0)),
     *faults(_ALL, "pool-unprojected", "the pool's branch has no 1 x 1 convolution", SLOW, "conv1x1(pool(x))",
@@ -209,6 +240,8 @@ INCEPTION = (
     *faults("googlenet", "one-head", "one of the two heads is missing", WEIGHTS, "after 4a and 4d", _heads(3)),
     *faults("googlenet", "linear-heads", "heads have no hidden dense layer", WEIGHTS, "1024, ReLU, dropout, classes",
             _heads_edited(_linear_heads)),
+    *faults("googlenet", "head-relu", "there is no ReLU after the heads' layer of 1024", LINEAR,
+            "1024, ReLU, dropout, classes", _heads_edited(each(m.head, _head_unsquashed))),
     *faults("googlenet", "head-dropout", "heads have no dropout", OVERFITS, "dropout after the layer of 1024",
             _heads_edited(each(m.dropout, nowhere, 0, 1))),
     *faults("inception_v3", "head-first", "the head stands on the first 17 x 17 maps", WORSE,
@@ -233,10 +266,7 @@ INCEPTION = (
     *faults(_NORMALIZED, "stem-batch-norm", "the first convolution is not normalised", UNSTABLE,
             "convolution, normalisation, ReLU", without(m.norm, 0)),
     *faults(_NORMALIZED, "relu-first", "ReLU stands before batch normalisation", WORSE,
-            "convolution, normalisation, ReLU", edit(_exchanged)),
-    *faults("inception_v4", "modules-shared", "modules of a kind share their weights", STUCK,
-            "make each module anew: [A() for _ in range(4)], not [A()] * 4",
-            lambda c: edited(c, fields=repeated)),
+            "convolution, normalisation, ReLU", edit(m.normalized_late)),
     *faults("inception_v4", "one-module-less", "there are six modules of the second kind", WORSE, "4, 7 and 3",
             edit(_once_less)),
 )  # fmt: skip

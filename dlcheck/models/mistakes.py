@@ -22,7 +22,6 @@ from dlcheck.models.declaration import (
     Network,
     Pool,
     ResponseNorm,
-    Row,
     Sum,
     branches,
     rows,
@@ -44,6 +43,7 @@ NOISY = "The same image gives another answer each time."
 Declare = Callable[..., Network]
 Edit = Callable[[Layers], Layers]
 Matches = Callable[[Layer], bool]
+Make = Callable[[str], Declare]
 
 
 def relu(layer: Layer) -> bool:
@@ -206,23 +206,21 @@ def another(component: str, other: str) -> Declare:
     return lambda **given: declare(**{name: value for name, value in given.items() if name in known})
 
 
-def repeated(network: Network) -> dict[str, Any]:
-    """Modules that follow their like share its parameters, as in ``[module] * n``."""
-    found = list(rows(network))
-    joins = [row for row in found if isinstance(row.layer, (Sum, Concat)) and row.path.count(".") == 0]
-    copies = [
-        row for before, row in pairwise(joins)
-        if row.layer == before.layer and row.before.shape == before.before.shape
-    ]  # fmt: skip
-    return {"shared": sum(inside(found, row) for row in copies)}
+def held(*wrong: str) -> Make:
+    """The right layers, whose parameters are held wrongly."""
+    return lambda component: edited(component, fields=lambda network: {"holding": wrong})
 
 
-def inside(found: list[Row], join: Row) -> int:
-    """How many numbers the layers in a join learn."""
-    return sum(row.parameter_count for row in found if row.path.startswith(f"{join.path}."))
-
-
-Make = Callable[[str], Declare]
+def normalized_late(layers: Layers) -> Layers:
+    """Each normalisation behind the activation that follows it, at any depth."""
+    made = [
+        type(layer)(tuple(map(normalized_late, layer.branches))) if isinstance(layer, (Concat, Sum)) else layer
+        for layer in layers
+    ]
+    for i, (layer, following) in enumerate(pairwise(layers)):
+        if norm(layer) and isinstance(following, Activation):
+            made[i], made[i + 1] = following, layer
+    return tuple(made)
 
 
 def faults(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dlcheck.models import mistakes as m
-from dlcheck.models.declaration import Activation, Conv, Head, Layer, Layers, Linear, Network, Pool, Sum, rows
+from dlcheck.models.declaration import Activation, Conv, Dropout, Head, Layer, Layers, Linear, Pool, Sum
 from dlcheck.models.mistakes import (
     LINEAR,
     SLOW,
@@ -16,7 +16,6 @@ from dlcheck.models.mistakes import (
     another,
     each,
     edit,
-    edited,
     faults,
     nowhere,
     with_fields,
@@ -98,6 +97,16 @@ def _inner_relu_out(body: Layers, shortcut: Layers) -> Layers:
     return (Sum((tuple(layer for layer in body if not m.relu(layer)), shortcut)),)
 
 
+def _stride_last(body: Layers, shortcut: Layers) -> Layers:
+    """The stride of the branch in its last convolution."""
+    places = [i for i, layer in enumerate(body) if isinstance(layer, Conv)]
+    stride = max(layer.stride for layer in body if isinstance(layer, Conv))
+    moved = tuple(
+        replace(x, stride=stride if i == places[-1] else 1) if isinstance(x, Conv) else x for i, x in enumerate(body)
+    )
+    return (Sum((moved, shortcut)),)
+
+
 def _last_norm_out(body: Layers, shortcut: Layers) -> Layers:
     return (Sum((body[:-1], shortcut)),)
 
@@ -169,14 +178,6 @@ def _hidden_dense(layers: Layers) -> Layers:
     return (*layers[:-1], Linear(512), _RELU, layers[-1])
 
 
-def _shared(network: Network) -> dict[str, int]:
-    """All units of a stage behind the second share what that learns."""
-    found = list(rows(network))
-    units = [row for row in found if isinstance(row.layer, Sum) and "." not in row.path]
-    later = [c for a, b, c in zip(units, units[1:], units[2:], strict=False) if a.after.shape == c.after.shape]
-    return {"shared": sum(m.inside(found, row) for row in later)}
-
-
 _ANOTHERS = tuple(
     fault
     for other in _ALL
@@ -206,6 +207,18 @@ RESIDUAL = (
             edit(_units(lambda body, shortcut: (Sum(((*body, _RELU), shortcut)),)))),
     *faults(_ALL, "inner-relu", "there is no ReLU inside the branch", LINEAR, "ReLU between the convolutions",
             edit(_units(_inner_relu_out))),
+    *faults(_ALL, "relu-first", "ReLU stands before batch normalisation", WORSE, "convolution, normalisation, ReLU",
+            edit(_units(lambda body, shortcut: (Sum((m.normalized_late(body), shortcut)),)))),
+    *faults(_ALL, "relu-first-throughout", "ReLU stands before all batch normalisation", WORSE,
+            "convolution, normalisation, ReLU", edit(m.normalized_late)),
+    *faults(_ALL, "stride-late", "a unit halves the image in its last convolution", SLOW,
+            "stride in the first 3 x 3 of a unit", edit(_units(_stride_last))),
+    *faults(_BOTTLENECKS, "grouped", "the 3 x 3 convolutions have 32 groups", WEIGHTS, "groups=1",
+            edit(each(lambda layer: isinstance(layer, Conv) and layer.kernel == 3, with_fields(groups=32)))),
+    *faults(_ALL, "stem-3x3", "the first kernel is 3 x 3", WORSE, "7 x 7 with stride 2",
+            edit(each(m.conv, with_fields(kernel=3, padding=1), 0))),
+    *faults(_ALL, "dropout-added", "there is dropout before the dense layer", WEIGHTS, "no dropout",
+            edit(lambda layers: (*layers[:-1], Dropout(), layers[-1]))),
     *faults(_ALL, "projection-norm", "the projection is not normalised", UNSTABLE, "bn(conv1x1(x)) on the shortcut",
             edit(_projection(lambda shortcut: tuple(x for x in shortcut if not m.norm(x))))),
     *faults(_ALL, "projection-relu", "the projection goes through ReLU", WORSE, "bn(conv1x1(x)) on the shortcut",
@@ -244,8 +257,6 @@ RESIDUAL = (
             edit(_first_stage_strided)),
     *faults(_ALL, "unit-missing", "the last stage lacks a unit", WORSE, "the units of table 1", edit(_unit_out)),
     *_ANOTHERS,
-    *faults(_ALL[1:], "units-shared", "units of a stage share their weights", STUCK,
-            "make each unit anew: [Unit() for _ in range(n)], not [Unit()] * n", lambda c: edited(c, fields=_shared)),
     *faults(_ALL, "flattened", "the final average is missing", SLOW, "the average of each map, then one dense layer",
             edit(each(m.final_pool, nowhere))),
     *faults(_ALL, "maximum", "the maximum of each map is taken at the end", WORSE, "the average",

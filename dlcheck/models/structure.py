@@ -4,7 +4,6 @@ A graph is made of a declaration, or of what a module is seen to do; ``Graph.add
 several ways (a dense layer as a convolution over the whole image, ReLU before or after a max pool, groups as towers).
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -233,20 +232,20 @@ class Graph:
     def finished(self, outputs: Sequence[int]) -> "Graph":
         """The graph of what the outputs need: the deepest one first, sums of sums taken together."""
         needed = _ancestors(self.nodes, outputs)
-        consumers = Counter(source for index in needed for source in self.nodes[index].inputs)
+        consumers: dict[int, list[int]] = {}
+        for index in needed:
+            for source in self.nodes[index].inputs:
+                consumers.setdefault(source, []).append(index)
         graph, places = Graph(self.nodes[0].shape), {0: 0}
         for index in sorted(needed - {0}):
             node = self.nodes[index]
-            if node.op == "sum" and consumers[index] == 1 and self._goes_into_sum(index, needed):
+            if node.op == "sum" and [self.nodes[later].op for later in consumers.get(index, ())] == ["sum"]:
                 continue
             graph.nodes.append(replace(node, inputs=tuple(places[source] for source in self._summands(node, places))))
             places[index] = len(graph.nodes) - 1
         depth = graph.ranks()
         graph.outputs = sorted((places[output] for output in outputs), key=lambda index: -depth[index])
         return graph
-
-    def _goes_into_sum(self, index: int, needed: set[int]) -> bool:
-        return any(index in self.nodes[later].inputs and self.nodes[later].op == "sum" for later in needed)
 
     def _summands(self, node: Node, places: dict[int, int]) -> list[int]:
         """What feeds a node; of a sum that was left out, what feeds that."""
@@ -287,9 +286,10 @@ def _groups(table: tuple[tuple[int, ...], ...], into: int) -> int:
 def _ancestors(nodes: Sequence[Node], outputs: Sequence[int]) -> set[int]:
     found, waiting = set(outputs), list(outputs)
     while waiting:
-        new = set(nodes[waiting.pop()].inputs) - found
-        found |= new
-        waiting += new
+        for source in nodes[waiting.pop()].inputs:
+            if source not in found:
+                found.add(source)
+                waiting.append(source)
     return found
 
 
@@ -309,8 +309,8 @@ def _extended(graph: Graph, layers: Layers, at: int, table: Iterator[Row], train
                 ends = [_extended(graph, branch, at, table, training, heads) for branch in inner]
                 op = "sum" if isinstance(layer, Sum) else "concat"
                 at = graph.add(op, (), ends, next(table).after.shape)
-            case Head(inner, used):
-                own = heads if training and used else []
+            case Head(inner, used, always):
+                own = heads if (training or always) and used else []
                 own.append(_extended(graph, inner, at, table, training, heads))
                 next(table)
             case _:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,21 @@ class Formula:
         window = self.window(x.shape[self.axis], below, above)
         n = below + above + 1 if how.get("alpha_scale", "divided") == "divided" else 1
         return self.factor(alpha, n, window.sum(1, keepdims=True)) * window
+
+
+class Square(Formula):
+    """The window as a square over all axes of space, its sum divided by the square's size."""
+
+    def along(self, matrix: Array, values: Array) -> Array:
+        """A matrix times the values of all places of a map."""
+        flat = values.reshape(*values.shape[:2], -1) if values.size else np.zeros((*values.shape[:2], len(matrix)))
+        return (flat @ matrix.T).reshape(values.shape)
+
+    def matrix(self, x: Array, size: int, alpha: float, how: dict[str, str]) -> Array:
+        """The windows of all places with their factor."""
+        below, above = reference._reach(size, how.get("window", "size"), how.get("even_window", "below"))  # type: ignore[arg-type]
+        n = below + above + 1 if how.get("alpha_scale", "divided") == "divided" else 1
+        return reduce(np.kron, [band(length, below, above) / n for length in x.shape[2:]]) * alpha
 
 
 def _layer(formula: Formula) -> Replaces:
@@ -196,6 +212,9 @@ _FORMULA = (
            _layer(Formula(energy=np.abs, slope=np.sign))),
     _fault("alpha-times-size", "alpha is multiplied by the size of the window", _OTHER_FUNCTION, "alpha / n, or alpha",
            _layer(Formula(factor=lambda alpha, n, count: alpha * n))),
+    _fault("alpha-divided-twice", "alpha is divided by the size of the window twice", _OTHER_FUNCTION,
+           "alpha / n times the sum, or alpha times the mean",
+           _layer(Formula(factor=lambda alpha, n, count: alpha / n**2))),
     _fault("divided-by-present", "the sum is divided by the channels present",
            "The first and last channels are divided by more.", "divide by n everywhere",
            _layer(Formula(factor=lambda alpha, n, count: alpha / (count if n > 1 else 1)))),
@@ -204,6 +223,9 @@ _FORMULA = (
     _fault("window-too-narrow", "the window lacks its last channel", _OTHER_FUNCTION,
            "sum channels c - n // 2 to c + (n - 1) // 2, both included",
            _layer(Formula(window=lambda c, below, above: band(c, below, above - 1)))),
+    _fault("window-end-excluded", "the window ends before channel c + n // 2", _OTHER_FUNCTION,
+           "range(c - n // 2, c + n // 2 + 1) for odd n: the end of a range is not in it",
+           _layer(Formula(window=lambda c, below, above: band(c, below, (below + above + 1) // 2 - 1)))),
     _fault("window-too-wide", "the window takes one channel more on each side", _OTHER_FUNCTION,
            "sum channels c - n // 2 to c + (n - 1) // 2",
            _layer(Formula(window=lambda c, below, above: band(c, below + 1, above + 1)))),
@@ -225,6 +247,8 @@ _FORMULA = (
            "What one example gets depends on the others in its batch.", "sum along axis 1", _layer(Formula(axis=0))),
     _fault("over-space", "the window runs over space, not channels", _OTHER_FUNCTION, "sum along axis 1",
            _layer(Formula(axis=-1))),
+    _fault("within-channel", "the window is a square in space, in each channel (WITHIN_CHANNEL)", _OTHER_FUNCTION,
+           "sum along axis 1", _layer(Square())),
     _fault("loop-over-batch-axis", "the loop over channels counts examples",
            "Channels past the number of examples are not normalised.", "for c in range(x.shape[1])",
            _over_examples(), "github.com/onnx/onnx/issues/7805"),

@@ -7,12 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcheck.component import Fault
 from dlcheck.normalization import reference
 from dlcheck.normalization.reference import Statistics
 
 Array = NDArray[Any]
 Gradients = dict[str, Array]
 Replaces = dict[str, Callable[..., Any]]
+
+NO_LEARNING = "The layers below learn along a wrong gradient; training is slower or settles on worse weights."
+PARAMETERS = "Scale and shift learn at a wrong rate or not at all."
+"""Effects that several faults share."""
+
+
+def fault(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
+    """A known mistake in batch normalisation."""
+    return Fault(f"bn-{id}", "batch_norm", says, effect, fix, replaces, tuple(f"https://{url}" for url in happened))
 
 
 def others(x: Array) -> tuple[int, ...]:

@@ -170,6 +170,10 @@ _LRN_DEFAULTS = Convention(
             "tensorflow", "size 11, alpha 1, beta 0.5, k 1", {"size": 11, "alpha": 1.0, "beta": 0.5, "k": 1.0},
             ("TensorFlow",),
         ),
+        Option(
+            "tensorflow_radius", "radius 5, alpha 1, beta 0.5, k 1", {"size": 5, "alpha": 1.0, "beta": 0.5, "k": 1.0},
+            ("TensorFlow, its radius under another name",),
+        ),
         Option("caffe", "alpha 1, beta 0.75, k 1", {"alpha": 1.0, "beta": 0.75, "k": 1.0}, ("Caffe",)),
     ),
     (_ALEXNET, _TORCH_LRN, _TF_LRN, _CAFFE_LRN),

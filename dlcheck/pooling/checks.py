@@ -81,7 +81,9 @@ def _negative(shape: Shape, seed: int = 0) -> Array:
 
 
 def _case(x: Array, **settings: Any) -> Case:
-    return Case("forward", {"x": x}, {"kernel_size": 2, **settings})
+    """A forward case; code for square windows may refuse pairs, but not answer wrongly."""
+    pairs = any(isinstance(value, tuple) for value in settings.values())
+    return Case("forward", {"x": x}, {"kernel_size": 2, **settings}, refusable=pairs)
 
 
 def _size(side: tuple[int, ...], ceil_mode: bool) -> int:
@@ -226,6 +228,7 @@ def _avg_pool2d() -> Iterator[Row]:
     plain = _case(_distinct(PLAIN))
     nan = _distinct((1, 1, 4, 4))
     nan[0, 0, 1, 1] = np.nan
+    rectified = np.maximum(_distinct((1, 2, 4, 4), 10), 0.0)
     bare = [_fitting(_case, _distinct, 4, **s) for s in PADDINGS]
     uncounted = [_fitting(_case, _distinct, 4, **s, count_include_pad=False) for s in PADDINGS]
     overhanging = [_case(_distinct(shape, 6), **s, ceil_mode=True) for shape, s in OVERHANGING]
@@ -247,18 +250,26 @@ def _avg_pool2d() -> Iterator[Row]:
         "windows that do not fill the image are rounded in one of the ways in use",
         (_case(_distinct(ODD)),),
     )
-    yield "nan", "NaN stays NaN and touches no other window", (_case(nan),)
+    yield "nan", "the mean of a window with a NaN is NaN", (_case(nan[..., :2, :2]),)
     yield from _windows(_case, _distinct)
     yield "padding", "padding counts or does not, as in one of the ways in use", _both(bare)
     search = _search(
         _case, _distinct, True, kernel_size=PAIRS, stride=PAIRS, padding=UP_TO_ONE, count_include_pad=st.just(False)
     )
-    yield "count_include_pad", "it obeys count_include_pad", _both(uncounted), search
+    zeros = [_case(rectified, stride=1, padding=1, count_include_pad=False)]
+    yield (
+        "count_include_pad",
+        "it obeys count_include_pad, zeros in the image count",
+        _both([*uncounted, *zeros]),
+        search,
+    )
     yield "ceil_mode", "what a last window has beyond the image does not count", _both(overhanging)
     says = "nor what it has beyond the padding; it must not start there"
     yield "ceil_mode_padding", says, _both(beyond)
     yield "divisor_override", "it obeys divisor_override, whatever the window holds", _both(overridden)
     yield from _late(_case, _distinct)
+    # running sums and Fourier transforms carry a NaN on
+    yield "nan_elsewhere", "NaN touches no other window", (_case(nan),), None, "values", "advice"
 
 
 # --- L_k pooling -----------------------------------------------------------------------------------------------------

@@ -18,12 +18,14 @@ from dlcheck.pooling.mistakes import (
     Array,
     Replaces,
     Settings,
+    assigned,
     backward_only,
     of_windows,
     pair,
     replacing,
     resettled,
     unguarded,
+    upsampled,
     width_uses_height_stride,
     windows_of,
 )
@@ -83,6 +85,26 @@ def _overwritten(grad_output: Array, x: Array, ties: Any = "first", **settings: 
             part = reference.to_largest(alone, x, where, ties)
             total = np.where(part != 0, part, total)
     return total
+
+
+def _windows_overwrite(grad_output: Array, x: Array, ties: Any = "first", **settings: Any) -> Array:
+    """The parts of a window, zeros too, written over what another window left there."""
+    where = windows_of(x, settings)
+    maxima = reference.largest(x, where)
+    shares = reference.shared([tap == maxima for tap in where.taps(where.padded(x, -np.inf))], ties)
+    return assigned(where, [grad_output * share for share in shares])
+
+
+def _to_blocks(grad_output: Array, x: Array, ties: Any = "first", **settings: Any) -> Array:
+    """The gradient of the block that a place lies in, where it is its largest."""
+    where = windows_of(x, settings)
+    return upsampled(grad_output, where) * (x == upsampled(reference.largest(x, where), where, np.nan))
+
+
+def _of_whole_batch(taps: list[Array], largest: Array) -> list[Array]:
+    """Everything to the largest of the windows of all images and channels at one place."""
+    most = largest.max(axis=tuple(range(largest.ndim - 2)), keepdims=True, initial=-np.inf)
+    return [1.0 * (tap == most) for tap in taps]
 
 
 def _shifted(grad_output: Array, x: Array, ties: Any = "first", **settings: Any) -> Array:
@@ -230,6 +252,24 @@ MAX_POOL = (
     _max(
         "max-pool-backward-overwrites", "overlapping windows overwrite, not add, gradients", NO_LEARNING,
         "grad_x[winner] += grad", backward_only("max_pool2d", _overwritten),
+    ),
+    _max(
+        "max-pool-backward-windows-overwrite", "a window's gradient overwrites that of windows before", NO_LEARNING,
+        "grad_x[window] += mask * grad", backward_only("max_pool2d", _windows_overwrite),
+    ),
+    _max(
+        "max-pool-backward-blocks", "the gradient is repeated over blocks, not over windows", NO_LEARNING,
+        "blocks of the kernel's size are windows only where stride = kernel_size",
+        backward_only("max_pool2d", _to_blocks),
+    ),
+    _max(
+        "max-pool-backward-over-batch", "the gradient goes to the largest of all images and channels", NO_LEARNING,
+        "window.max((2, 3), keepdims=True), not window.max()", _to_winners(_of_whole_batch),
+    ),
+    _max(
+        "max-pool-backward-times-value", "the gradient is multiplied by the maximum", NO_LEARNING,
+        "the largest receives grad itself", _to_winners(lambda taps, largest: [
+            largest * share for share in reference.shared([tap == largest for tap in taps], "first")]),
     ),
     _max(
         "max-pool-backward-not-shifted", "the gradient's places are those of the padded image", NO_LEARNING,

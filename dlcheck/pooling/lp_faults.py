@@ -93,6 +93,26 @@ def _ratio(x: Array, norm: Array, k: float) -> Array:
     return (x / norm) ** (k - 1)
 
 
+def _clamped(least: float, mean: bool) -> Replaces:
+    """The norm, or the generalised mean, of numbers that are at least ``least``; others get no gradient."""
+
+    def scale(where: Windows, k: float) -> Array:
+        return where.sizes(padding_counts=False) ** (-1 / k) if mean else _rescaling(where) ** (1 / k)
+
+    def forward(x: Array, norm_type: float, **settings: Any) -> Array:
+        base = np.maximum(_base(x, settings), least)
+        summed = {**settings, "overhang": "summed"}
+        return scale(windows_of(x, settings), norm_type) * reference.lp_pool2d(base, norm_type, **summed)
+
+    def backward(grad_output: Array, x: Array, norm_type: float, **settings: Any) -> Array:
+        outer, base = grad_output * scale(windows_of(x, settings), norm_type), _base(x, settings)
+        summed = {**settings, "overhang": "summed"}
+        found = reference.lp_pool2d_backward(outer, np.maximum(base, least), norm_type, **summed)["x"]
+        return found * (base >= least) * _sign(x, settings)
+
+    return replacing("lp_pool2d", forward, backward)
+
+
 def _overwritten(grad_output: Array, x: Array, norm_type: float, **settings: Any) -> Array:
     where, norm = windows_of(x, settings), reference.lp_pool2d(x, norm_type, **_plain(settings))
     taps = where.taps(where.padded(x, 0.0))
@@ -123,6 +143,40 @@ LP_POOL = (
         "(sum of x^k)^(1/k), with a gradient of zero at zero",
         _of_sum(lambda s, k, n: (s / n) ** (1 / k), lambda s, k, n: (s / n) ** (1 / k - 1) / k / n, math.nan),
     ),
+    *(
+        _lp(
+            f"lp-pool-mean-times-size{'-zero-nan' if zero else ''}",
+            f"the kernel's size multiplies the root{'; zeros get NaN' if zero else ', not the mean'}", OTHER_FUNCTION,
+            "(size * mean of x^k)^(1/k)",
+            _of_sum(lambda s, k, n: n * (s / n) ** (1 / k), lambda s, k, n: (s / n) ** (1 / k - 1) / k, zero),
+        )
+        for zero in (0.0, math.nan)
+    ),
+    *(
+        _lp(
+            f"lp-pool-epsilon-{epsilon}", f"{epsilon} is added under the root", "Windows of zeros do not give 0.",
+            "add nothing; set the gradient of a zero norm to zero",
+            _of_sum(lambda s, k, n, e=float(epsilon): (s + e) ** (1 / k),
+                    lambda s, k, n, e=float(epsilon): (s + e) ** (1 / k - 1) / k),
+        )
+        for epsilon in ("1e-5", "1e-6", "1e-8", "1e-10", "1e-12")
+    ),
+    _lp(
+        "lp-pool-root-precedence", "the sum is divided by k: ** 1 / k is (** 1) / k", OTHER_FUNCTION,
+        "total ** (1 / k)", _of_sum(lambda s, k, n: s / k, lambda s, k, n: np.full_like(s, 1 / k)),
+    ),
+    _lp(
+        "lp-pool-negatives-dropped", "negative numbers count as 0", OTHER_FUNCTION, "(sum of x^k)^(1/k)",
+        _clamped(0.0, mean=False),
+    ),
+    _lp(
+        "lp-pool-clamped", "numbers below 1e-6 count as 1e-6", OTHER_FUNCTION, "(sum of x^k)^(1/k)",
+        _clamped(1e-6, mean=False),
+    ),
+    _lp(
+        "lp-pool-generalised-mean", "it is generalised-mean pooling: clamped and averaged", OTHER_FUNCTION,
+        "(sum of x^k)^(1/k)", _clamped(1e-6, mean=True),
+    ),
     _lp(
         "lp-pool-root-missing", "the root is left out", OTHER_FUNCTION, "(sum of x^k)^(1/k)",
         _of_sum(lambda s, k, n: s, lambda s, k, n: np.ones_like(s)),
@@ -150,6 +204,10 @@ LP_POOL = (
     _lp(
         "lp-pool-backward-root-missing", "the gradient lacks the root's: k x^(k-1)", NO_LEARNING, "(x / norm)^(k - 1)",
         _slope(lambda x, norm, k: k * x ** (k - 1)),
+    ),
+    _lp(
+        "lp-pool-backward-norm-missing", "the gradient is not divided by the norm's power", NO_LEARNING,
+        "(x / norm)^(k - 1)", _slope(lambda x, norm, k: x ** (k - 1)),
     ),
     _lp(
         "lp-pool-backward-factor", "the gradient has a factor k too many", NO_LEARNING, "(x / norm)^(k - 1)",

@@ -19,9 +19,11 @@ from dlcheck.pooling.mistakes import (
     assigned,
     backward_only,
     of_windows,
+    pair,
     replacing,
     resettled,
     unguarded,
+    upsampled,
     upstream_ignored,
     width_uses_height_stride,
     windows_of,
@@ -74,6 +76,34 @@ def _leading_only(where: Windows, settings: Settings) -> Any:
         return where.sizes(False)
     starts = [np.arange(n) * s - p for n, s, p in zip(where.output, where.stride, where.padding, strict=True)]
     return np.outer(*(np.minimum(a + k, n) - a for a, k, n in zip(starts, where.kernel, where.input, strict=True)))
+
+
+def _nonzero(x: Array, where: Windows, settings: Settings) -> Any:
+    """The divisor that takes every zero for padding, where padding does not count."""
+    if settings.get("count_include_pad", True) or settings.get("divisor_override"):
+        return settings.get("divisor_override") or _counted(where, settings)
+    return np.maximum(sum(where.taps(where.padded(1.0 * (x != 0), 0.0))), 1)
+
+
+def _edge_repeated(x: Array, settings: Settings) -> tuple[Array, Settings]:
+    """The image with its edge repeated in the padding, and settings without padding."""
+    margins = [(0, 0)] * (x.ndim - 2) + [(p, p) for p in pair(settings.get("padding", 0))]
+    return np.pad(x, margins, mode="edge"), {**settings, "padding": 0}
+
+
+def _mean_of_edges(x: Array, **settings: Any) -> Array:
+    wide, without = _edge_repeated(x, settings)
+    return reference.avg_pool2d(wide, **without)
+
+
+def _gradient_of_edges(grad_output: Array, x: Array, **settings: Any) -> Array:
+    wide, without = _edge_repeated(x, settings)
+    found = reference.avg_pool2d_backward(grad_output, wide, **without)["x"]
+    (top, left), (height, width) = pair(settings.get("padding", 0)), x.shape[-2:]
+    rows, columns = (np.clip(np.arange(n + 2 * p) - p, 0, n - 1) for n, p in ((height, top), (width, left)))
+    total = np.zeros((*x.shape[-2:], *x.shape[:-2]))  # space first, as that is where it is added
+    np.add.at(total, (rows[:, None], columns), np.moveaxis(found, (-2, -1), (0, 1)))
+    return np.moveaxis(total, (0, 1), (-2, -1))
 
 
 def _mean_of_unguarded(x: Array, settings: Settings) -> Array:
@@ -149,6 +179,25 @@ AVG_POOL = (
         },
     ),
     _avg(
+        "avg-pool-zeros-uncounted", "zeros in the image are taken for padding", BORDERS,
+        "count the places inside the image, whatever they hold",
+        replacing("avg_pool2d",
+                  lambda x, **s: sum(windows_of(x, s).taps(windows_of(x, s).padded(x, 0.0))) / _nonzero(
+                      x, windows_of(x, s), s),
+                  lambda grad_output, x, **s: windows_of(x, s).spread(
+                      [grad_output / _nonzero(x, windows_of(x, s), s)] * _kernel(windows_of(x, s), s))),
+    ),
+    _avg(
+        "avg-pool-padding-replicated", "the frame repeats the edge, it is not zero", BORDERS, "frame with zeros",
+        replacing("avg_pool2d", _mean_of_edges, _gradient_of_edges),
+    ),
+    _avg(
+        "avg-pool-backward-blocks", "the gradient is repeated over blocks, not over windows", NO_LEARNING,
+        "blocks of the kernel's size are windows only where stride = kernel_size",
+        backward_only("avg_pool2d", lambda grad_output, x, **s: upsampled(
+            grad_output / _or(_counted)(windows_of(x, s), s), windows_of(x, s))),
+    ),
+    _avg(
         "avg-pool-backward-undivided", "the gradient is not divided", NO_LEARNING, "grad / number of places",
         _divided(lambda where, settings: 1, forward=False),
     ),
@@ -196,10 +245,23 @@ def _nothing(grad: Array, x: Array) -> Array:
     return np.full_like(x, np.nan)
 
 
+def _to_columns(grad: Array, x: Array) -> Array:
+    """An equal part for all places of a column, where there are as many columns as channels."""
+    if x.shape[-1] != x.shape[-3]:
+        return _nothing(grad, x)
+    return np.broadcast_to(grad[..., None, None, :, 0, 0], x.shape) / math.prod(x.shape[-3:-1])
+
+
 def _of_largest(grad: Array, x: Array) -> Array:
     flat = x.reshape(*x.shape[:-2], math.prod(x.shape[-2:]))
     first = np.arange(flat.shape[-1]) == flat.argmax(-1)[..., None]
     return np.where(first.reshape(x.shape), grad, 0.0)
+
+
+def _to_median(grad: Array, x: Array) -> Array:
+    flat = x.reshape(*x.shape[:-2], math.prod(x.shape[-2:]))
+    place = np.argsort(flat, axis=-1)[..., (flat.shape[-1] - 1) // 2, None] if x.size else np.zeros((*x.shape[:-2], 1))
+    return np.where((np.arange(flat.shape[-1]) == place).reshape(x.shape), grad, 0.0)
 
 
 def _spread_over_batch(values: Array, x: Array) -> Array:
@@ -234,6 +296,28 @@ GLOBAL = (
         "divide by H W", lambda x: x.sum((-2, -1)) / x.shape[-2] ** 2,
         lambda grad, x: _undivided(grad, x) / x.shape[-2] ** 2,
     ),
+    *(
+        _mean(
+            f"global-avg-pool-divided-by-{side}", f"the sum is divided by the {side} alone",
+            "Activations grow with the size of the image.", "divide by H W",
+            lambda x, axis=axis: x.sum((-2, -1)) / x.shape[axis],
+            lambda grad, x, axis=axis: _undivided(grad, x) / x.shape[axis],
+        )
+        for axis, side in ((-2, "height"), (-1, "width"))
+    ),
+    *(
+        _mean(
+            f"global-avg-pool-backward-divided-by-{side}", f"the gradient is divided by the {side} alone", NO_LEARNING,
+            "grad / (H W)", lambda x: reference.global_avg_pool2d(x),
+            lambda grad, x, axis=axis: _undivided(grad, x) / x.shape[axis],
+        )
+        for axis, side in ((-2, "height"), (-1, "width"))
+    ),
+    _mean(
+        "global-avg-pool-median", "the median is taken, not the mean", OTHER_FUNCTION, "x.mean((2, 3))",
+        lambda x: np.sort(x.reshape(*x.shape[:-2], -1), axis=-1)[..., (math.prod(x.shape[-2:]) - 1) // 2]
+        if x.size else x.mean((-2, -1)), _to_median,
+    ),
     _mean(
         "global-avg-pool-one-less", "the sum is divided by H W - 1", OTHER_FUNCTION, "divide by H W",
         lambda x: x.sum((-2, -1)) / (math.prod(x.shape[-2:]) - 1),
@@ -242,7 +326,7 @@ GLOBAL = (
     _mean(
         "global-avg-pool-channels-last", "axes 1 and 2 are averaged, as if channels were last",
         "Every channel is mixed with the others.", "the axes are (N, C, H, W)",
-        lambda x: x.mean((-3, -2)), _nothing,
+        lambda x: x.mean((-3, -2)), _to_columns,
     ),
     _mean(
         "global-avg-pool-height-only", "only the height is averaged", OTHER_SIZE, "x.mean((2, 3))",
@@ -256,7 +340,7 @@ GLOBAL = (
     _mean(
         "global-avg-pool-regrouped", "every C-th place in a row is averaged", "Every channel is mixed with the others.",
         "reshape(N, C, H W), not reshape(N, H W, C)",
-        lambda x: x.reshape(*x.shape[:-3], -1, x.shape[-3]).mean(-2),
+        lambda x: x.reshape(*x.shape[:-3], math.prod(x.shape[-2:]), x.shape[-3]).mean(-2),
         lambda grad, x: np.repeat(
             grad[..., None, :, 0, 0] / math.prod(x.shape[-2:]), math.prod(x.shape[-2:]), axis=-2).reshape(x.shape),
     ),

@@ -93,6 +93,14 @@ def assigned(where: Windows, parts: list[Array]) -> Array:
     return where.inner(total).copy()
 
 
+def upsampled(values: Array, where: Windows, last: float = 0.0) -> Array:
+    """Each window's number at every place of a block of the kernel's size, whatever the stride; cut to the image."""
+    repeated = values.repeat(where.kernel[0], axis=-2).repeat(where.kernel[1], axis=-1)
+    missing = [(0, max(n - m, 0)) for n, m in zip(where.input, repeated.shape[-2:], strict=True)]
+    filled = np.pad(repeated, [(0, 0)] * (values.ndim - 2) + missing, constant_values=last)
+    return filled[..., : where.input[0], : where.input[1]]
+
+
 def upstream_ignored(name: str) -> Fault:
     """The gradient without what arrives from above, as if that were 1."""
     return Fault(
@@ -122,6 +130,15 @@ def of_windows(name: str) -> tuple[Fault, ...]:
             "kernel-square", "the width of the kernel is ignored, its height used", OTHER_SIZE,
             "kernel_size is (height, width)", resettled(name, lambda s: {"kernel_size": pair(s["kernel_size"])[0],
                                                                          "stride": stride_of(s)}),
+        ),
+        fault(
+            "kernel-and-stride-transposed", "height and width of the kernel, and so of the stride, are exchanged",
+            OTHER_SIZE, "kernel_size is (height, width)",
+            resettled(name, lambda s: {"kernel_size": pair(s["kernel_size"])[::-1]}),
+        ),
+        fault(
+            "kernel-and-stride-square", "the kernel's height is its width, and the stride", OTHER_SIZE,
+            "kernel_size is (height, width)", resettled(name, lambda s: {"kernel_size": pair(s["kernel_size"])[0]}),
         ),
         fault(
             "default-stride-one", "without a stride the windows move by 1", OTHER_SIZE,

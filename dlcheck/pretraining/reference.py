@@ -5,7 +5,7 @@ numbers, so that functions are deterministic; ``train_rbm``, ``greedy`` and ``ge
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +19,8 @@ Weight = Float[np.ndarray, "H D"]
 VisibleBias = Float[np.ndarray, "D"]
 HiddenBias = Float[np.ndarray, "H"]
 Energies = Float[np.ndarray, "N"]
+
+Reconstruction = Literal["sampled", "probabilities", "probabilities_throughout"]
 
 MOST_STATES = 20
 """Units on the smaller side of a machine whose states are still enumerated: 2^20 of them."""
@@ -241,12 +243,17 @@ def gibbs(
     machine: Machine,
     hidden_uniforms: Float[np.ndarray, "k N H"],
     visible_uniforms: Float[np.ndarray, "k N D"],
+    *,
+    sampled: bool = True,
 ) -> Iterator[tuple[Array, Array, Array]]:
-    """Alternate sampling: for each step the hidden sample, the probabilities of the visible units, their sample."""
+    """Alternate sampling: for each step the hidden sample, the probabilities of the visible units, their sample.
+
+    The next step starts from that sample, or from the probabilities.
+    """
     for hidden, visible in zip(hidden_uniforms, visible_uniforms, strict=True):
         h = (hidden < hidden_probabilities(v, machine)) * 1.0
         p = visible_probabilities(h, machine)
-        v = (visible < p) * 1.0
+        v = (visible < p) * 1.0 if sampled else p
         yield h, p, v
 
 
@@ -258,7 +265,7 @@ def contrastive_divergence(
     hidden_uniforms: Float[np.ndarray, "k N H"],
     visible_uniforms: Float[np.ndarray, "k N D"],
     *,
-    reconstruction: Literal["sampled", "probabilities"] = "sampled",
+    reconstruction: Reconstruction = "sampled",
     positive: Literal["probabilities", "sampled"] = "probabilities",
     batch: Literal["mean", "sum"] = "mean",
 ) -> dict[str, Array]:
@@ -270,19 +277,20 @@ def contrastive_divergence(
 
     Shapes: v (N, D), weight (H, D), visible_bias (D,), hidden_bias (H,), hidden_uniforms (k, N, H), visible_uniforms
     (k, N, D); the results as weight, visible_bias, hidden_bias.
-    Conventions: ``reconstruction``, whether $v^k$ is sampled or its probabilities; ``positive``, whether the data's
-    statistics take hidden probabilities or the first hidden sample; ``batch``, the mean over the examples or their sum.
+    Conventions: ``reconstruction``, whether $v^k$ is sampled or its probabilities, or every $v$ after $v^0$;
+    ``positive``, whether the data's statistics take hidden probabilities or the first hidden sample; ``batch``, the
+    mean over the examples or their sum.
     Raises: TypeError if an input is not real, ValueError if the shapes do not fit each other, or for no step.
     Source: Hinton, Training Products of Experts by Minimizing Contrastive Divergence (2002); Hinton (2010), section 3.
     """
     machine = _machine(weight, visible_bias, hidden_bias)
     v = _real("v", v, (None, machine.weight.shape[1]))
-    steps = list(gibbs(v, machine, *_uniforms(v, machine, hidden_uniforms, visible_uniforms)))
+    sampled = _choice("reconstruction", reconstruction, get_args(Reconstruction)) != "probabilities_throughout"
+    steps = list(gibbs(v, machine, *_uniforms(v, machine, hidden_uniforms, visible_uniforms), sampled=sampled))
     (first, _, _), (_, p, last) = steps[0], steps[-1]
     data = hidden_probabilities(v, machine)
     start = {"probabilities": data, "sampled": first}[_choice("positive", positive, ("probabilities", "sampled"))]
-    ends = {"sampled": last, "probabilities": p}
-    end = ends[_choice("reconstruction", reconstruction, tuple(ends))]
+    end = last if reconstruction == "sampled" else p
     left, count = (
         hidden_probabilities(end, machine),
         {"mean": len(v), "sum": 1}[_choice("batch", batch, ("mean", "sum"))],

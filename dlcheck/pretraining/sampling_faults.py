@@ -118,6 +118,19 @@ def _bias_of_sample(found: Gradients, v: Array, weight: Array, b: Array, c: Arra
     return {"hidden_bias": (chain[0][0] - hidden_probabilities(chain[-1][2], machine)).mean(0)}
 
 
+def _mixed(name: str) -> Callable[..., Gradients]:
+    """One gradient of the last visible probabilities, beside hidden units of the sample."""
+
+    def change(found: Gradients, v: Array, weight: Array, b: Array, c: Array, *uniforms: Array) -> Gradients:
+        machine = Machine(weight, b, c)
+        _, p, end = list(reference.gibbs(v, machine, *uniforms))[-1]
+        start, left = hidden_probabilities(v, machine), hidden_probabilities(end, machine)
+        mixed = {"weight": (start.T @ v - left.T @ p) / len(v), "visible_bias": (v - p).mean(0)}
+        return {name: mixed[name]}
+
+    return change
+
+
 def _square_transposed(values: Array) -> Array:
     return values.T if values.shape[0] == values.shape[1] else values
 
@@ -148,6 +161,16 @@ CONTRASTIVE_DIVERGENCE = (
         "Weights learn faster than biases, by the size of the batch.", "divide all three by the batch",
         _estimate(lambda found, v, *_: {"weight": found["weight"] * len(v)}),
         "https://github.com/yusugomori/DeepLearning/issues/22"),
+    _cd("biases-summed", "the biases' gradients are summed, the weight's averaged",
+        "Biases learn faster than weights, by the size of the batch.", "divide all three by the batch",
+        _estimate(lambda found, v, *_: {name: found[name] * len(v) for name in ("visible_bias", "hidden_bias")})),
+    _cd("weight-averaged-over-units", "the weight's gradient is divided by the visible units, too",
+        "Weights learn too slowly.", "divide by the batch",
+        _estimate(lambda found, v, *_: {"weight": found["weight"] / v.shape[1]})),
+    _cd("weight-of-probabilities", "the weight alone takes the last visible probabilities", BIASED,
+        "the same v_k for all three", _estimate(_mixed("weight"))),
+    _cd("visible-bias-of-probabilities", "the visible bias alone takes the last probabilities", BIASED,
+        "the same v_k for all three", _estimate(_mixed("visible_bias"))),
     _cd("hidden-bias-of-sample", "the hidden bias takes a sample, the weight probabilities",
         "The hidden biases learn from needless noise.", "p(h | v0) for both", _estimate(_bias_of_sample),
         "https://github.com/yusugomori/DeepLearning/issues/31"),
@@ -159,6 +182,8 @@ CONTRASTIVE_DIVERGENCE = (
         _estimate(lambda found, *_: {"hidden_bias": np.zeros_like(found["hidden_bias"])})),
     _cd("one-step-only", "it always takes one step", BIASED, "k steps",
         _of_chain(lambda v, m, u, w: reference.gibbs(v, m, u[:1], w[:1]))),
+    _cd("one-step-less", "it takes k - 1 steps", BIASED, "k steps",
+        _of_chain(lambda v, m, u, w: reference.gibbs(v, m, u[: max(len(u) - 1, 1)], w[: max(len(w) - 1, 1)]))),
     _cd("chain-restarted", "every step starts from the data again", BIASED, "go on from the last sample",
         _of_chain(_restarted)),
     _cd("randomness-reused", "every step uses the same random numbers", BIASED, "fresh numbers in every step",
@@ -172,6 +197,8 @@ CONTRASTIVE_DIVERGENCE = (
         _of_chain(_sampling(of_visible=lambda u, p: 1.0 * (p > 0.5)))),
     _cd("hidden-inverted", "hidden units are on where u > p", BIASED, "1 where u < p",
         _of_chain(_sampling(of_hidden=lambda u, p: 1.0 * (u > p)))),
+    _cd("visible-inverted", "visible units are on where u > p", BIASED, "1 where u < p",
+        _of_chain(_sampling(of_visible=lambda u, p: 1.0 * (u >= p)))),
     _cd("visible-bias-forgotten", "the chain forgets the visible bias", BIASED, "sigmoid(b + W^T h)",
         _of_chain(_sampling(change=_forget("visible_bias")))),
     _cd("hidden-bias-forgotten", "the chain forgets the hidden bias", BIASED, "sigmoid(c + W v)",
@@ -228,12 +255,37 @@ def _visible_bias(given: dict[str, Array]) -> Array:
     return given["visible_bias"]
 
 
+def _one_less(given: dict[str, Array]) -> dict[str, Array]:
+    return {name: given[name][: max(len(given[name]) - 1, 1)] for name in ("top_uniforms", "hidden_uniforms")}
+
+
+def _unsampled_top(given: dict[str, Array], h: Array) -> Array:
+    upper, h = Machine(given["top_weight"], given["hidden_bias"], given["top_bias"]), given["h"]
+    for u in given["hidden_uniforms"]:
+        h = 1.0 * (u < visible_probabilities(hidden_probabilities(h, upper), upper))
+    return h
+
+
+def _all_inverted(*arrays: Array, output: str = "sampled") -> Array:
+    given = dict(zip(NAMES, arrays, strict=True))
+    upper, h = Machine(given["top_weight"], given["hidden_bias"], given["top_bias"]), given["h"]
+    for u, w in zip(given["top_uniforms"], given["hidden_uniforms"], strict=True):
+        h = 1.0 * (w > visible_probabilities(1.0 * (u > hidden_probabilities(h, upper)), upper))
+    p = visible_probabilities(h, Machine(given["weight"], given["visible_bias"], given["hidden_bias"]))
+    return p if output == "probabilities" else 1.0 * (given["visible_uniforms"] > p)
+
+
 def _once(given: dict[str, Array]) -> dict[str, Array]:
     return {name: given[name][:1] for name in ("top_uniforms", "hidden_uniforms")}
 
 
 DEEP_BELIEF_NETWORK = (
     _dbn("one-step-only", "the upper machine takes one step only", "k steps of alternate sampling", _drawn(_once)),
+    _dbn("one-step-less", "the upper machine takes k - 1 steps", "k steps of alternate sampling", _drawn(_one_less)),
+    _dbn("top-not-sampled", "top probabilities, not samples, drive the chain", "sample the top units",
+         _from(_unsampled_top, _visible_bias)),
+    _dbn("all-inverted", "units of all layers are on where u > p", "1 where u < p", {
+        "deep_belief_network": _all_inverted}),
     _dbn("upper-machine-skipped", "the upper machine is not sampled at all", "sample it, then go down",
          _from(lambda given, h: given["h"], _visible_bias)),
     _dbn("hidden-not-sampled", "the way down starts from probabilities", "sample the hidden units first",

@@ -54,6 +54,12 @@ RECONSTRUCTION = Convention(
             {"reconstruction": "probabilities"},
             ("Hinton 2010, section 3.2", "deeplearning4j"),
         ),
+        Option(
+            "probabilities_throughout",
+            "their probabilities, from which the chain goes on",
+            {"reconstruction": "probabilities_throughout"},
+            ("Hinton 2010, section 3.2, with more than one step",),
+        ),
     ),
     (GUIDE, BENGIO, DL4J),
 )
@@ -102,6 +108,11 @@ def _chain(case: Case) -> int:
 def _one(case: Case) -> float:
     """Formulas with sigmoids round at the size of 1, or of what arrives from above."""
     return float(np.abs(case.inputs["grad_output"]).max(initial=0.0)) if case.run == "backward" else 1.0
+
+
+def _energies(case: Case) -> float:
+    """A likelihood is a difference of energies, and its gradient their exponential: both round at their size."""
+    return _one(case) * max(1.0, sum(float(np.abs(case.inputs[name]).sum()) for name in MACHINE))
 
 
 def _sizes(case: Case) -> Mapping[str, Any]:
@@ -153,7 +164,7 @@ COMPONENTS: tuple[Component, ...] = (
         inputs=("v", *MACHINE),
         parameters=MACHINE,
         operations=_products,
-        magnitude=_one,
+        magnitude=_energies,
         construct=_sizes,
     ),
     Component(

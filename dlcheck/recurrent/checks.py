@@ -73,8 +73,19 @@ def _case(
     if run == "backward":
         shapes = {"output": (*outer, directions * hidden), **{f"{kind}_n": rows for kind in kinds}}
         inputs["grad"] = {n: numbers(seed + 30 + i, *shapes[n]) for i, n in enumerate(shapes) if n in grads}
-    inputs |= {name: others.pop(name) for name in ("earlier",) if name in others}
+    inputs |= {name: others.pop(name) for name in ("earlier", "evaluation") if name in others}
     return Case(run, inputs, settings, **others)
+
+
+def _dropping(component: Component) -> Case:
+    """As many sequences as steps, of zeros; the upper layer forgets at once, so that its last state is one of two."""
+    case = _case(component, 120, 120, {"num_layers": 2, "dropout": 0.25}, features=2, hidden=1, run="dropped")
+    case.inputs["x"][...] = 0.0
+    held = case.inputs["parameters"]
+    held["weight_hh_l1"][...] = 0.0
+    if _GATES[component.name] > 1:  # the forget gate of an LSTM, the update gate of a GRU
+        held["bias_ih_l1"][1] = -1e3
+    return case
 
 
 def _states(component: Component) -> tuple[str, ...]:
@@ -101,6 +112,8 @@ def _recursion(component: Component) -> Iterator[Part]:
     yield "bias_vectors", says, [_case(component, 2, 2, run="built")], None
     if component.name == "rnn":
         cases = _both(component, 4, 3, {"nonlinearity": "relu"})
+        cases += [_case(component, 2, 3, {"nonlinearity": "relu"})]
+        cases[-1].inputs["x"][...] *= 100.0
         yield "nonlinearity", "relu in place of tanh", cases, None
 
 
@@ -123,9 +136,15 @@ def _arrangements(component: Component) -> Iterator[Part]:
     cases = [*_both(component, 4, 3, deep), _case(component, 3, 3, {"num_layers": 3}, state=True)]
     yield "layers", "each layer reads the outputs of the one below with weights and a state of its own", cases, None
     says = "dropout acts between layers, not after the last: with a share of 1 the upper layer reads zeros"
-    yield "dropout", says, _both(component, 3, 2, {"num_layers": 2, "dropout": 1.0}), None
+    all_dropped = {"num_layers": 2, "dropout": 1.0}
+    yield "dropout", says, _both(component, 3, 2, all_dropped), None
+    cases = [_case(component, 3, 2, all_dropped, evaluation=True)]
+    yield "evaluation", "in evaluation nothing is dropped", cases, None
+    says = "dropout keeps a share 1 - p of the numbers, and divides them by it"
+    yield "dropout_law", says, [_dropping(component)], None
     both = {"bidirectional": True}
     cases = [*_both(component, 4, 3, both), _case(component, 3, 3, both, state=True)]
+    cases += [_case(component, 3, 3, {**both, "batch_first": True}, state=True)]
     yield "bidirectional", "the second direction reads from the end, and is joined step by step", cases, None
     both_deep = {"num_layers": 2, "bidirectional": True}
     cases = [_case(component, 3, 3, both_deep, state=True)]
@@ -151,7 +170,13 @@ def _extremes(component: Component) -> Iterator[Part]:
     far = [_case(component, 3, 2), _case(component, 3, 2, run="backward")]
     for case, scale in zip(far, (1e3, 1e2), strict=True):
         case.inputs["x"][...] *= scale
-    yield "saturated", "inputs far beyond where gates saturate", far, None
+    filled = _case(component, 3, 3, state=True)
+    for row in filled.inputs["state"].values():
+        row[...] *= 30.0
+    yield "saturated", "inputs far beyond where gates saturate, and large states", [*far, filled], None
+    steep = _case(component, 3, 2, run="backward")
+    steep.inputs["grad"]["output"][...] *= 1e3
+    yield "large_gradients", "large gradients go back as they are", [steep], None
     yield "long_sequence", "twenty steps", [_case(component, 20, 2, scale=0.4)], None
     cases = [_case(component, 2, 1, features=1, hidden=1), _case(component, 2, 9, features=10, hidden=9, scale=0.2)]
     yield "sizes", "single features, and more than a block of a vectorised kernel", cases, None

@@ -6,9 +6,31 @@ from typing import Any
 
 import numpy as np
 
+from dlcheck.component import Fault
 from dlcheck.recurrent import reference
 from dlcheck.recurrent.cells import GATES, Cell, averaged, gates_back, sigmoid
 from dlcheck.recurrent.unrolling import Arrangement, Recurrence
+
+# What goes wrong, in the words of those whom it happens to.
+
+FORGETS = "The layer sees little more than the last step, however long the sequence is."
+NO_CREDIT = "What happened early gets no credit: only short dependencies are learned."
+OTHER_WEIGHTS = "Weights trained elsewhere give other outputs; training from scratch hides it."
+LESS = "The layer expresses less than it should, and trains worse."
+OVERFITS = "Regularisation is not what was set: the network overfits, or learns from less than it should."
+NOISY = "The same sequence gives another answer each time."
+UNBOUNDED = "States grow without bound and overflow on long sequences."
+PADDING = "Short sequences of a batch depend on how much they are padded."
+BLIND = "Outputs of the second direction belong to other steps than those that they are joined to."
+UNTRAINED = "Parameters are held and saved that nothing trains."
+WRONG_STEP = "Gradients point elsewhere: training is slow or fails, without any error."
+RESUMED = "A sequence that is read in parts differs from one that is read at once."
+UNSTABLE = "Gradients grow from step to step, and training diverges on long sequences."
+MIXED = "Sequences are mixed up with steps, silently where the shapes allow it."
+
+ALL = ("rnn", "lstm", "gru")
+GATED = ("lstm", "gru")
+BLOCKS = {"rnn": 1, "lstm": 4, "gru": 3}
 
 Arrays = Mapping[str, Any]
 Replaced = dict[str, Callable[..., Any]]
@@ -24,6 +46,22 @@ _RECURRENCES: dict[str, Callable[..., Recurrence]] = {
     "gru": reference.gated,
 }
 _DEFAULT_NONLINEARITY = {"rnn": {"nonlinearity": "tanh"}}
+
+
+def faults(
+    components: tuple[str, ...] | str,
+    slug: str,
+    says: str,
+    effect: str,
+    fix: str,
+    make: Callable[[str], Replaced],
+    happened: tuple[str, ...] = (),
+    **ids: str,
+) -> tuple[Fault, ...]:
+    """One mistake in each of the components; ``ids`` names those that have another id than their slug gives."""
+    threads = tuple(f"https://github.com/{thread}" for thread in happened)
+    names = (components,) if isinstance(components, str) else components
+    return tuple(Fault(ids.get(name, f"{name}-{slug}"), name, says, effect, fix, make(name), threads) for name in names)
 
 
 def same(arrays: Any, *_: Any) -> Any:
@@ -59,10 +97,10 @@ def mapped(
         back = parameters[1]({key: found[key] for key in held})
         return {"x": found["x"], **back, **(state[1]({key: found[key] for key in start}) if start else {})}
 
-    return _with_arguments(name, mistaken, mistaken_backward)
+    return with_arguments(name, mistaken, mistaken_backward)
 
 
-def _with_arguments(name: str, forward: Callable[..., Any], backward: Callable[..., Any]) -> Replaced:
+def with_arguments(name: str, forward: Callable[..., Any], backward: Callable[..., Any]) -> Replaced:
     """The pair as replacements that are called by the reference's argument names."""
 
     def called(x: Any, parameters: Any, state: Any = None, lengths: Any = None, **given: Any) -> Any:
@@ -91,7 +129,7 @@ def changed(name: str, change: Callable[..., Recurrence]) -> Replaced:
     def backward(grad: Any, x: Any, parameters: Any, state: Any, lengths: Any, **given: Any) -> Any:
         return reference.gradients(*parts(state, given), grad, x, parameters, state, lengths)
 
-    return _with_arguments(name, forward, backward)
+    return with_arguments(name, forward, backward)
 
 
 def stepping(name: str, unit: Unit) -> Replaced:

@@ -1,6 +1,7 @@
 """Networks: torch modules, whose structure is read off a call on tensors that have shapes alone, or numbers too."""
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,10 +9,11 @@ import torch
 
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
-from dlcheck.conformance.adapters.tracing import traced
+from dlcheck.conformance.adapters.tracing import memory, traced
 from dlcheck.conformance.adapters.translation import Translator
 from dlcheck.conformance.forms.model import observed
 from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Observation, Refused
+from dlcheck.models.description import used_parameters
 from dlcheck.models.structure import Graph
 
 _BATCH = 2
@@ -19,8 +21,8 @@ _BATCH = 2
 _SMALL = 64 * 64
 """Numbers of a channel of an image up to which a network is run on numbers, which show more than shapes."""
 
-Seen = tuple[Graph, Graph, int]
-"""The graphs in training and in evaluation, and the number of parameters."""
+Seen = tuple[Graph, Graph, frozenset[str]]
+"""The graphs in training and in evaluation, and what is wrong with how it holds its parameters."""
 
 
 class Model(Implementation):
@@ -36,8 +38,8 @@ class Model(Implementation):
         key = tuple(case.settings.items())
         if key not in self._seen:
             self._seen[key] = self._looked_at(case)
-        training, evaluation, parameters = self._seen[key]
-        return observed(case.run, lambda trained: training if trained else evaluation, lambda: parameters)
+        training, evaluation, holding = self._seen[key]
+        return observed(case.run, lambda trained: training if trained else evaluation, lambda: holding)
 
     def _looked_at(self, case: Case) -> Seen:
         """As seen on the image on which it does least: one of another size may need a pool to be made to fit."""
@@ -68,10 +70,10 @@ class Model(Implementation):
         with torch.random.fork_rng(devices=[]), torch.device(device):
             torch.manual_seed(self.seed)
             module = self._made(case)
-            training, masked, derived = _graph(module.train(), torch.ones(_BATCH, *image))
-            evaluation, _, _ = _graph(module.eval(), torch.ones(_BATCH, *image))
-        held = sum(parameter.numel() for parameter in module.parameters())
-        return (training, evaluation, held - masked), derived
+            training, translator, uses = _graph(module.train(), torch.ones(_BATCH, *image))
+            evaluation, *_ = _graph(module.eval(), torch.ones(_BATCH, *image))
+        holding = _holding(module, uses, training, translator)
+        return (training, evaluation, holding), translator.derived_weights
 
     def _made(self, case: Case) -> torch.nn.Module:
         if isinstance(self.code, torch.nn.Module):
@@ -84,10 +86,28 @@ class Model(Implementation):
         return made
 
 
-def _graph(module: Callable[..., Any], image: torch.Tensor) -> tuple[Graph, int, bool]:
+def _graph(module: Callable[..., Any], image: torch.Tensor) -> tuple[Graph, Translator, list[torch.Tensor]]:
     trace, outputs = traced(module, image)
     translator = Translator(trace)
-    return translator.graph_of(outputs), translator.masked, translator.derived_weights
+    return translator.graph_of(outputs), translator, trace.constants(outputs)
+
+
+def _holding(
+    module: torch.nn.Module, uses: list[torch.Tensor], graph: Graph, translator: Translator
+) -> frozenset[str]:
+    """What is wrong with how a module holds its parameters, seen by the memory of the tensors that it uses.
+
+    A kernel that is made of a parameter lies elsewhere: then numbers are counted.
+    """
+    held = {memory(parameter): parameter.numel() for parameter in module.parameters()}
+    often = Counter((memory(tensor), tensor.storage_offset()) for tensor in uses if memory(tensor) in held)
+    if translator.derived_weights:
+        idle = sum(held.values()) - translator.masked > used_parameters(graph)
+    else:
+        idle = bool(held.keys() - {place for place, _ in often})
+    unknown = any(isinstance(tensor, torch.nn.Parameter) and memory(tensor) not in held for tensor in uses)
+    found = {"idle": idle, "shared": max(often.values(), default=0) > 1, "unregistered": unknown}
+    return frozenset(name for name, wrong in found.items() if wrong)
 
 
 def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:

@@ -13,7 +13,7 @@ from torch.nn.utils import rnn as packing
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
 from dlcheck.conformance.adapters.layouts import LAYOUTS, Stored
-from dlcheck.conformance.forms.recurrent import bias_vectors
+from dlcheck.conformance.forms.recurrent import bias_vectors, drawn
 from dlcheck.conformance.implementation import Array, Implementation, Misbehaviour, NotProvided, Observation, Refused
 from dlcheck.conformance.oracle import Reference
 
@@ -25,10 +25,15 @@ _WHOLE = {"return_sequences": True, "return_state": True}
 """Keywords of Keras that make a layer return all that a case asks for."""
 
 
+def _outputs(component: Component, case: Case) -> Mapping[str, Array]:
+    """What the model gives without dropout."""
+    undropped = {name: 0.0 if name == "dropout" else value for name, value in case.settings.items()}
+    return Reference(component).observe(replace(case, run="forward", settings=undropped)).values
+
+
 def _names(component: Component, case: Case) -> dict[str, int]:
     """The outputs in order, with their numbers of axes."""
-    found = Reference(component).observe(replace(case, run="forward")).values
-    return {name: value.ndim for name, value in found.items()}
+    return {name: value.ndim for name, value in _outputs(component, case).items()}
 
 
 def _state_arguments(known: Sequence[str], rows: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,6 +158,22 @@ class _Run:
         biases = {entry.name: self.shape_of(entry.name) or () for entry in self.stored if "bias" in entry.name}
         return Observation({"bias_vectors": bias_vectors({**recurrent, **biases})})
 
+    def switch(self) -> None:
+        """Put the object in evaluation, where the case asks for that."""
+        if "evaluation" not in self.case.inputs:
+            return
+        if not hasattr(self.made, "eval"):
+            raise NotProvided("it cannot be put in evaluation")
+        self.made.eval()
+
+    def seen(self, values: Mapping[str, Array], facts: Mapping[str, Any]) -> Observation:
+        """What the outputs show."""
+        if self.case.run != "dropped":
+            return Observation(values, facts, tuple(name for name in self.names if name not in values))
+        if "h_n" not in values:
+            raise NotProvided("it returns no final state")
+        return drawn(values["h_n"][-1, :, 0], facts)
+
     def arguments(self, make: Callable[[Any], Any], state: Mapping[str, Any]) -> dict[str, Any]:
         """The keywords of forward beside the sequence: state and lengths."""
         known = list(calling.parameters(self.forward) or {})
@@ -167,7 +188,7 @@ class _Run:
         needed = [name for name, p in list(known.items())[1:] if p.default is p.empty]
         if not needed or any(name in (*_LENGTHS, "mask") for name in needed):
             return {}
-        outputs = Reference(self.layer.component).observe(replace(self.case, run="forward")).values
+        outputs = _outputs(self.layer.component, self.case)
         zeros = {f"{name[0]}_0": np.zeros_like(value) for name, value in outputs.items() if name in ("h_n", "c_n")}
         rows = {name: value[0] if self.layer.layout == "keras" else value for name, value in zeros.items()}
         return _state_arguments(list(known), {name: make(value) for name, value in rows.items()})
@@ -194,6 +215,7 @@ class _Module(_Run):
         if self.case.run == "built":
             return self.built()
         self.put()
+        self.switch()
         case, wants = self.case, self.case.run == "backward"
         x = self.tensor(case.inputs["x"]).requires_grad_(wants)
         state = {name: self.tensor(row).requires_grad_(wants) for name, row in self.layer.rows(case).items()}
@@ -205,7 +227,7 @@ class _Module(_Run):
         if wants:
             return self.gradients(outputs, x, state, facts)
         values = {name: calling.to_numpy(value, name) for name, value in outputs.items()}
-        return Observation(values, facts, tuple(name for name in self.names if name not in outputs))
+        return self.seen(values, facts)
 
     def untouched(self, x: torch.Tensor, state: Mapping[str, torch.Tensor]) -> list[tuple[Any, Array]]:
         """The caller's tensors, and what they held."""
@@ -249,14 +271,15 @@ class _Module(_Run):
         for name, grad in upstream.items():
             if outputs[name].shape != grad.shape:
                 raise Misbehaviour(f"{name} has shape {tuple(outputs[name].shape)}, expected {grad.shape}")
-            if not outputs[name].requires_grad:
-                raise Misbehaviour(f"{name} carries no gradient: autograd cannot reach the inputs")
+        moving = [name for name in upstream if outputs[name].requires_grad]
+        if not moving:
+            raise Misbehaviour(f"{' and '.join(upstream)} carry no gradient: autograd cannot reach the inputs")
         held = dict(self.made.named_parameters())
         leaves = {"x": x, **state, **{entry.name: held[entry.name] for entry in self.stored}}
         found = torch.autograd.grad(
-            [outputs[name] for name in upstream],
+            [outputs[name] for name in moving],
             list(leaves.values()),
-            [self.tensor(grad).to(outputs[name].dtype) for name, grad in upstream.items()],
+            [self.tensor(upstream[name]).to(outputs[name].dtype) for name in moving],
             allow_unused=True,
         )
         # what does not take part has the gradient 0
@@ -318,6 +341,7 @@ class _Object(_Run):
         if self.case.run == "built":
             return self.built()
         self.put()
+        self.switch()
         case = self.case
         x, state = self.array(case.inputs["x"]), {n: self.array(row) for n, row in self.layer.rows(case).items()}
         further = self.arguments(self.array, state)
@@ -332,7 +356,7 @@ class _Object(_Run):
         facts = {"purity": pure and np.array_equal(x, case.inputs["x"], equal_nan=True)}
         if case.run == "backward":
             return self.gradients(facts)
-        return Observation(outputs, facts, tuple(name for name in self.names if name not in outputs))
+        return self.seen(outputs, facts)
 
     def gradients(self, facts: Mapping[str, Any]) -> Observation:
         """What backward returns, and leaves in ``grads``."""
@@ -364,8 +388,8 @@ class Function(Implementation):
 
     def observe(self, case: Case) -> Observation:
         """Run one case, on tensors where the function gives tensors for them."""
-        if case.run == "built" or "earlier" in case.inputs:
-            raise NotProvided("a function holds no parameters")
+        if case.run in ("built", "dropped") or {"earlier", "evaluation"} & set(case.inputs):
+            raise NotProvided("a function holds no parameters, and no mode")
         if self._tensors is None:
             self._tensors = self._takes_tensors(case)
         if self._tensors:

@@ -47,13 +47,13 @@ class Trace:
 
     def place(self, tensor: torch.Tensor, record: int) -> None:
         """Say which record a tensor is the result of."""
-        self._views.setdefault(_memory(tensor), {})[_view(tensor)] = record
+        self._views.setdefault(memory(tensor), {})[_view(tensor)] = record
         # memory that is freed would be used again for other tensors
         self._alive.append(tensor)
 
     def overwrite(self, tensor: torch.Tensor, record: int) -> None:
         """Say that a tensor's memory now holds the result of a record: whoever holds a view of it sees that."""
-        known = self._views.get(_memory(tensor), {})
+        known = self._views.get(memory(tensor), {})
         for view, old in known.items():
             known[view] = self._changed(old, record)
         self.place(tensor, record)
@@ -73,8 +73,18 @@ class Trace:
 
     def find(self, tensor: torch.Tensor) -> int | None:
         """The record that a tensor is the result of; None where the input did not go into it."""
-        known = self._views.get(_memory(tensor), {})
+        known = self._views.get(memory(tensor), {})
         return known.get(_view(tensor), next(iter(known.values()), None))
+
+    def constants(self, outputs: Sequence[int]) -> list[torch.Tensor]:
+        """The tensors, not made of the input, that went into some records, once for each use."""
+        found, waiting = set(outputs), list(outputs)
+        while waiting:
+            new = set(self.records[waiting.pop()].sources) - found
+            found |= new
+            waiting += new
+        given = [pytree.tree_leaves((self.records[i].args, dict(self.records[i].keywords))) for i in sorted(found)]
+        return [value for values in given for value in values if isinstance(value, torch.Tensor)]
 
     def note(self, name: str, function: Callable[..., Any], args: Any, keywords: Any, result: Any) -> None:
         """Record a call where something traced went in and a tensor came out."""
@@ -97,7 +107,8 @@ class Trace:
             self.overwrite(output, number) if in_place else self.place(output, number)
 
 
-def _memory(tensor: torch.Tensor) -> int:
+def memory(tensor: torch.Tensor) -> int:
+    """What tensors that share their numbers have in common."""
     return tensor.untyped_storage()._cdata
 
 

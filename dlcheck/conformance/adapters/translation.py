@@ -11,13 +11,17 @@ from torch.utils import _pytree as pytree
 from dlcheck.conformance.adapters.tracing import Record, Ref, Trace
 from dlcheck.models.structure import Graph
 
+_OF_MAPS = ("dropout1d", "dropout2d", "dropout3d", "feature_dropout")
 _TRANSPARENT = frozenset(
     ("view", "_unsafe_view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "clone",
      "alias", "detach", "_to_copy", "contiguous", "expand", "lift_fresh", "_reshape_alias", "view_as")
 )  # fmt: skip
 _PREPARING = _TRANSPARENT | {"mul", "div", "sub", "add", "select", "cat", "stack", "rsub"}
 """What colours are brought to a mean and a deviation with, before the first layer."""
-_NAMED = {"relu": "relu", "tanh": "tanh", "sigmoid": "sigmoid", "_softmax": "softmax", "_log_softmax": "softmax"}
+_NAMED = {
+    **{name: name for name in ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "gelu", "silu", "softplus")},
+    **dict.fromkeys(("_softmax", "_log_softmax"), "softmax"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Translator:
         self.records = trace.records
         self.graph = Graph(tuple(trace.records[0].shape[1:]))
         self.values: dict[int, int | _Region] = {0: 0}
+        self._recognitions: dict[str, tuple[str, tuple[float, ...]]] = {}
         self.masked = 0
         self.derived_weights = False
 
@@ -76,6 +81,10 @@ class Translator:
         nodes = {value.node if isinstance(value, _Region) else value for value in values}
         return len(nodes) == 1 and any(isinstance(value, _Region) for value in values)
 
+    def is_zeros(self, value: Any) -> bool:
+        """Whether an argument is zeros that take no more than their kind from a tensor."""
+        return isinstance(value, Ref) and self.records[value.record].name in ("new_zeros", "zeros_like")
+
     def _node(self, record: int) -> int:
         """The node that computes a record; a region becomes one, named by what it does."""
         value = self.values[record]
@@ -112,10 +121,32 @@ class Translator:
         prepares = {self.records[number].name.rstrip("_") for number in chain} <= _PREPARING
         if region.node == 0 and prepares and self.records[region.record].shape == self.records[0].shape:
             return "identity", ()
+        written = self._written(chain)
+        if written not in self._recognitions:
+            self._recognitions[written] = self._found_out(region, chain)
+        return self._recognitions[written]
+
+    def _written(self, chain: list[int]) -> str:
+        """The formula of a chain, with the shapes that it starts from and leads to."""
+        places = {number: position for position, number in enumerate(chain)}
+
+        def argument(value: Any) -> Any:
+            if isinstance(value, Ref):
+                return places.get(value.record, tuple(self.records[value.record].shape))
+            return f"tensor {id(value)}" if isinstance(value, torch.Tensor) else value
+
+        lines = []
+        for number in chain:
+            record = self.records[number]
+            args = pytree.tree_map(argument, (list(record.args), dict(record.keywords)))
+            lines.append(f"{record.name} {args} {tuple(record.shape)}")
+        return "; ".join(lines)
+
+    def _found_out(self, region: _Region, chain: list[int]) -> tuple[str, tuple[float, ...]]:
         unknown = "+".join(sorted({self.records[number].name for number in chain}))
         start = next((s for number in chain for s in self.records[number].sources if s not in chain), region.record)
         shape = self.records[start].shape
-        probe = ((torch.arange(math.prod(shape), dtype=torch.float32) * 0.37) % 6 - 3).reshape(shape)
+        probe = ((torch.arange(math.prod(shape), dtype=torch.float32) * 0.37) % 48 - 24).reshape(shape)
         try:
             first, again = self._replayed(chain, probe), self._replayed(chain, probe)
             if first.shape == probe.shape and not torch.equal(first, again):
@@ -253,6 +284,15 @@ def _adaptive(translator: Translator, record: Record) -> int | None:
     return translator.graph.add("adaptive_pool", record.shape[-2:], (translator.source(record),), record.shape[1:])
 
 
+def _whole_maximum(translator: Translator, record: Record) -> int | None:
+    """The maximum of whole images."""
+    shape = translator.shape(record)
+    if len(shape) != 4 or math.prod(record.shape[2:]) != 1 or record.shape[1] != shape[1]:
+        return None
+    numbers = (*shape[2:], *shape[2:], 0, 0, 0)
+    return translator.graph.add("max_pool", numbers, (translator.source(record),), (shape[1], 1, 1))
+
+
 def _mean(translator: Translator, record: Record) -> int | None:
     """The mean of whole images, wherever their height and width now stand."""
     shape, dims = translator.shape(record), {d % len(translator.shape(record)) for d in record.args[1] or ()}
@@ -290,6 +330,8 @@ def _sum(translator: Translator, record: Record) -> int | None:
     left, right = record.args[:2]
     if translator.one_formula(record.sources):
         return None
+    if isinstance(right, (int, float)) and right == 0:
+        return translator.source(record)
     if isinstance(left, Ref) and isinstance(right, Ref) and not scaled:
         nodes = [translator._node(side.record) for side in (left, right)]
         return translator.graph.add("sum", (), nodes, record.shape[1:])
@@ -309,11 +351,12 @@ def _per_channel(translator: Translator, record: Record, op: str, numbers: tuple
 
 
 def _concat(translator: Translator, record: Record) -> int | None:
-    parts = record.args[0]
-    if _argument(record, 1, "dim", 0) % len(record.shape) != 1 or translator.one_formula(record.sources):
+    parts = [part for part in record.args[0] if not translator.is_zeros(part)]
+    sources = [part.record for part in parts if isinstance(part, Ref)]
+    if _argument(record, 1, "dim", 0) % len(record.shape) != 1 or translator.one_formula(sources):
         return None
-    nodes = [translator._node(part.record) for part in parts if isinstance(part, Ref)]
-    added = sum(part.shape[1] for part in parts if isinstance(part, torch.Tensor))
+    nodes = [translator._node(source) for source in sources]
+    added = record.shape[1] - sum(translator.records[source].shape[1] for source in sources)
     shape = (record.shape[1] - added, *record.shape[2:])
     node = translator.graph.add("concat", (), nodes, shape)
     return translator.graph.add("zero_channels", (added,), (node,), record.shape[1:]) if added else node
@@ -390,9 +433,11 @@ def _response_norm(translator: Translator, record: Record) -> int | None:
 
 
 def _dropout(translator: Translator, record: Record) -> int | None:
+    """Dropout of numbers, or of whole maps."""
     p = _argument(record, 1, "p", 0.5)
     node = translator.source(record)
-    return translator.elementwise("dropout", (p,), node) if p else node
+    maps = record.name.rstrip("_") in _OF_MAPS and math.prod(record.shape[2:]) > 1
+    return translator.elementwise("map_dropout" if maps else "dropout", (p,), node) if p else node
 
 
 _KNOWN: Mapping[str, Callable[[Translator, Record], int | None]] = {
@@ -414,6 +459,7 @@ _KNOWN: Mapping[str, Callable[[Translator, Record], int | None]] = {
     "split": _split,
     "split_with_sizes": _split,
     "slice": _sliced,
+    **dict.fromkeys(("amax", "adaptive_max_pool2d"), _whole_maximum),
     "mean": _mean,
     "add": _sum,
     "mul": _product,

@@ -1,6 +1,8 @@
 """Initializers: the reference has a sampler ``name(shape, rng, ...)`` and the law of its draws, ``name`` + ``law``."""
 
+from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -23,15 +25,32 @@ def sample(reference: Reference, case: Case) -> Observation:
 
 
 def tests(hypothesis: Reference, case: Case, seen: Observation) -> tuple[Any, ...]:
-    """Tests of draws against the law; against draws of the hypothesis where it is a mistake, which has no law."""
+    """Tests of draws against the law; against draws of the hypothesis where it is a mistake without one.
+
+    A mistake whose numbers depend on each other says by ``name`` + ``folded`` which slices of samples all others equal.
+    """
     from dlcheck.evidence import statistics  # imports scipy, for which other components need not wait
 
-    samples = seen.values["samples"]
-    if hypothesis.fault:
+    samples, law_name = seen.values["samples"], f"{hypothesis.component.name}law"
+    if hypothesis.fault and law_name not in hypothesis.fault.replaces:
         return (statistics.same_law(samples, hypothesis.observe(case).values["samples"]),)
-    law_name = f"{hypothesis.component.name}law"
     law = hypothesis.required(law_name)(case.inputs["shape"], **hypothesis.keywords(law_name, case.settings))
-    return statistics.judge_sample(samples, law, dtype=case.dtype)
+    if fold := hypothesis.function(f"{hypothesis.component.name}folded"):
+        parts = fold(samples)
+        if not np.array_equal(np.broadcast_to(parts, samples.shape), samples):
+            return (statistics.TestResult("dependence", "as many equal numbers", samples.size, 0.0, 0.0, 0.5),)
+        return statistics.judge_sample(parts, replace(law, shape=parts.shape[1:]), dtype=case.dtype)
+    of, judged = _JUDGED.get(case, (None, {}))
+    if of is None or of() is not samples:
+        of, judged = _JUDGED[case] = ref(samples), {}
+    if (law, case.dtype) not in judged:  # most mistakes have the right law in most cases
+        mistaken = bool(hypothesis.fault)
+        judged[law, case.dtype] = statistics.judge_sample(samples, law, dtype=case.dtype, until_failure=mistaken)
+    return judged[law, case.dtype]
+
+
+_JUDGED: WeakKeyDictionary[Case, tuple[Any, dict[Any, tuple[Any, ...]]]] = WeakKeyDictionary()
+"""The latest samples of a case, and what their tests gave by law."""
 
 
 def snippet(component: Component, case: Case) -> list[str]:

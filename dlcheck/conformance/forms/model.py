@@ -1,10 +1,10 @@
 """Networks: the reference gives a declaration, and what is compared are arrays that describe its structure.
 
-No weights are looked at. Every aspect of ``dlcheck.models.description`` is a run, seen in training; so are the number
-of parameters and what differs in evaluation.
+No weights are looked at. Every aspect of ``dlcheck.models.description`` is a run, seen in training; so are the
+parameters and what differs in evaluation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache, partial
 from typing import Any
 
@@ -18,14 +18,18 @@ from dlcheck.models import description
 from dlcheck.models.declaration import Dropout, Head, Network, parameter_count
 from dlcheck.models.structure import Graph, of_network
 
+HOLDING = ("idle", "shared", "unregistered")
+"""Mistakes in how parameters are held."""
 
-def observed(run: str, graph: Callable[[bool], Graph], parameters: Callable[[], int]) -> Observation:
-    """What a run shows of a network: its graph in training (True) or evaluation, and how many parameters it holds."""
+
+def observed(run: str, graph: Callable[[bool], Graph], holding: Callable[[], Collection[str]]) -> Observation:
+    """What a run shows of a network: its graph in training (True) or evaluation, and how it holds its parameters."""
     if run == "parameters":
-        held, used = float(parameters()), float(description.used_parameters(graph(True)))
-        return Observation({"held parameters": np.array([held]), "used ones": np.array([used])})
+        used = np.array([float(description.used_parameters(graph(True)))])
+        return Observation({"used": used, **{name: np.array([float(name in holding())]) for name in HOLDING}})
     if run == "evaluation":
-        return Observation({**description.dropout(graph(False)), **description.activations(graph(False))})
+        outputs = {"outputs": np.array([float(len(graph(False).outputs))])}
+        return Observation({**outputs, **description.dropout(graph(False)), **description.activations(graph(False))})
     return Observation(description.ASPECTS[run](graph(True)))
 
 
@@ -33,12 +37,20 @@ def _reference(run: str, reference: Reference, case: Case) -> Observation:
     name = reference.component.name
     keywords = reference.keywords(name, case.settings)
     declared = reference.required(name), tuple(sorted(keywords.items()))
-    return observed(run, partial(_graph, *declared), lambda: parameter_count(_network(*declared)))
+    return observed(run, partial(_graph, *declared), partial(_holding, *declared))
 
 
 @cache
 def _network(declare: Callable[..., Network], keywords: tuple[tuple[str, Any], ...]) -> Network:
     return declare(**dict(keywords))
+
+
+@cache
+def _holding(declare: Callable[..., Network], keywords: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
+    """What is wrong with how a declared network holds its parameters; layers that lead nowhere hold theirs in vain."""
+    network = _network(declare, keywords)
+    unused = parameter_count(network) > description.used_parameters(_graph(declare, keywords, True))
+    return (*network.holding, *(("idle",) if unused else ()))
 
 
 @cache

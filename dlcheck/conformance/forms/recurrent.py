@@ -2,7 +2,8 @@
 
 ``name_backward(grad, x, parameters, ...)`` gives the gradients of x, of each parameter and, where one was given, of the
 state. A case has "x", "parameters" by the model's names, and may have "state" ("h_0", "c_0"), "lengths", for a backward
-run "grad" by output, and "earlier": another sequence that the same object reads first.
+run "grad" by output, "earlier": another sequence that the same object reads first, and "evaluation": whether it is
+switched to evaluation before.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from dlcheck.conformance.implementation import Array, NotProvided, Observation
 from dlcheck.conformance.oracle import Reference
 
 ARGUMENTS = ("x", "parameters", "state", "lengths")
+_SEQUENCES = 100
+"""Equal sequences on which the reference shows dropout."""
 
 
 def given(case: Case) -> dict[str, Any]:
@@ -46,10 +49,21 @@ def _next_state(given: Any, earlier: Mapping[str, Array]) -> Any:
     return given
 
 
+def _in_evaluation(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings that hold in evaluation."""
+    return {**settings, "dropout": 0.0}
+
+
+def _dropout_law(share: float) -> tuple[float, float, float]:
+    """What dropout multiplies a number with that it drops, and one that it keeps, and the share of those it keeps."""
+    return 0.0, 1 / (1 - share), 1 - share
+
+
 def forward(reference: Reference, case: Case) -> Observation:
     """The outputs: "output", and the final state as "h_n", "c_n"."""
     name, arguments = reference.component.name, given(case)
-    function, keywords = reference.required(name), reference.keywords(name, case.settings)
+    settings = reference.required("in_evaluation")(case.settings) if "evaluation" in case.inputs else case.settings
+    function, keywords = reference.required(name), reference.keywords(name, settings)
     started = dict(arguments)
     if "earlier" in case.inputs:
         outputs = function(np.array(case.inputs["earlier"]), arguments["parameters"], **keywords)
@@ -65,6 +79,27 @@ def backward(reference: Reference, case: Case) -> Observation:
     gradients = reference.required(name)(_copied(case.inputs["grad"]), **arguments, **keywords)
     values = {f"grad_{key}": np.asarray(value) for key, value in gradients.items()}
     return Observation(values, _facts(case, arguments))
+
+
+def dropped(reference: Reference, case: Case) -> Observation:
+    """The final states to which dropout between two layers of one unit leads, of which the upper one forgets at once."""
+    name, arguments = reference.component.name, given(case)
+    none, kept, share = reference.required("dropout_law")(case.settings["dropout"])
+    keywords, weights = reference.keywords(name, {**case.settings, "dropout": 0.0}), arguments["parameters"]
+
+    def last(factor: float) -> float:
+        scaled = {**weights, "weight_ih_l1": factor * weights["weight_ih_l1"]}
+        return reference.required(name)(arguments["x"], scaled, **keywords)["h_n"][-1, 0, 0]
+
+    states = np.where(np.arange(_SEQUENCES) < share * _SEQUENCES, last(kept), last(none))
+    return drawn(states, _facts(case, arguments))
+
+
+def drawn(states: Array, facts: Mapping[str, Any]) -> Observation:
+    """The least and the largest of some states, and whether most are nearer the largest."""
+    least, largest = states.min(), states.max()
+    upper = float(np.mean(states > (least + largest) / 2) > 0.5)
+    return Observation({"states": np.array([least, largest]), "most are the largest": np.array([upper])}, facts)
 
 
 def built(reference: Reference, case: Case) -> Observation:
@@ -91,6 +126,7 @@ def snippet(component: Component, case: Case) -> list[str]:
     lines = [f"module = target({written}).to(torch.{case.dtype})"]
     for name, value in case.inputs["parameters"].items():
         lines += [f"dict(module.named_parameters())[{name!r}].data.copy_({tensor(value, case)})"]
+    lines += ["module.eval()"] if "evaluation" in case.inputs else []
     lines += [f"x = {tensor(case.inputs['x'], case)}.requires_grad_()", *_calls(case)]
     return lines + (_gradients(case) if case.run == "backward" else [])
 
@@ -123,9 +159,9 @@ def _gradients(case: Case) -> list[str]:
 
 
 FORM = Form(
-    {"forward": forward, "backward": backward, "built": built},
+    {"forward": forward, "backward": backward, "built": built, "dropped": dropped},
     ("dtype", "purity", "determinism"),
     snippet,
-    {"next_state": _next_state},
+    {"next_state": _next_state, "in_evaluation": _in_evaluation, "dropout_law": _dropout_law},
     switches=("layout",),
 )
