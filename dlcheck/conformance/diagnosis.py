@@ -14,6 +14,8 @@ from dlcheck.conformance.oracle import Reference
 
 Place = tuple[Check, Case]
 Options = Mapping[str, str]
+_NO_NUMBER = (ValueError, ArithmeticError, LookupError)
+"""What a mistake raises where it has no number, as with a setting that it makes negative."""
 _FEW = 4
 """Failing places in which the conventions of a target with several mistakes are sought."""
 
@@ -75,10 +77,10 @@ def _agrees(trial: Trial, hypothesis: Reference, place: Place) -> bool:
     """The same; raises NotProvided and Misbehaviour as the implementation does."""
     try:
         return trial.compare(hypothesis, *place, quick=True).agrees
-    except ValueError:
+    except _NO_NUMBER:
         if hypothesis.fault is None:
             raise
-        return False  # the mistake has no number here, as with a setting that it makes negative
+        return False
 
 
 def identify(trial: Trial, checks: Sequence[Check]) -> list[dict[str, str]]:
@@ -204,7 +206,7 @@ def _shows(trial: Trial, suspect: Reference, right: Reference, failing: Sequence
     def alike(case: Case) -> bool:
         try:
             return suspect.digest(case) == right.digest(case)
-        except ValueError:
+        except _NO_NUMBER:
             return False
 
     return sum(not alike(trial.case(case)) for _, case in failing)

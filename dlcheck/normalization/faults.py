@@ -53,6 +53,11 @@ def _inverted(statistics: Statistics, x: Array, *, momentum_weighs: str = "new",
     return reference.moved_statistics(statistics, x, momentum_weighs=other, **averaging)
 
 
+def _moved_by_all(statistics: Statistics, x: Array, **averaging: Any) -> Statistics:
+    """The running statistics where every channel sees the numbers of all."""
+    return reference.moved_statistics(statistics, np.tile(x.reshape(-1, 1), (1, x.shape[1])), **averaging)
+
+
 def _kept(old: Array, batch: Array, new: float) -> Array:
     return old
 
@@ -141,6 +146,9 @@ _FORMULA = (
           layer(Formula(axes=_per_map))),
     fault("axes-all", "one mean and variance serve all channels", "Channels of small scale stay small.",
           "take mean and variance over all axes but 1", layer(Formula(axes=lambda x: tuple(range(x.ndim))))),
+    fault("axes-all-running", "one mean and variance serve all channels, running ones too",
+          "Channels of small scale stay small.", "take mean and variance over all axes but 1",
+          layer(Formula(axes=lambda x: tuple(range(x.ndim))), moved=_moved_by_all)),
     fault("weight-left-out", "the scale is left out", PARAMETERS, "y = weight hat + bias",
           layer(Formula(weight=lambda w, b: np.ones_like(w)))),
     fault("bias-left-out", "the shift is left out", PARAMETERS, "y = weight hat + bias",

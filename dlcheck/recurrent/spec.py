@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from dlcheck.component import Case, Component, Convention, Option, Source, notes
 
 NOTES = notes("001, section 1.2")
@@ -133,11 +135,15 @@ def roundings(case: Case) -> int:
 
 
 def magnitude(case: Case) -> float:
-    """Gates are rounded at the size of 1; gradients at the size of those that arrive, and of these times x."""
+    """Gates are rounded at the size of 1 and scale the state; gradients are multiplied by x and the state."""
+    states = list(case.inputs.get("state", {}).values())
     if case.run != "backward":
-        return 1.0
-    arriving = max(float(abs(grad).max(initial=0.0)) for grad in case.inputs["grad"].values())
-    return arriving * max(1.0, float(abs(case.inputs["x"]).max(initial=0.0)))
+        return _largest(np.ones(1), *states)
+    return _largest(*case.inputs["grad"].values()) * _largest(np.ones(1), case.inputs["x"], *states)
+
+
+def _largest(*arrays: Any) -> float:
+    return max(float(abs(array).max(initial=0.0)) for array in arrays)
 
 
 def _layer(name: str, cls: str, summary: str, formula: str, sources: tuple[Source, ...], **others: Any) -> Component:

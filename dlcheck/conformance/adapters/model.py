@@ -92,9 +92,7 @@ def _graph(module: Callable[..., Any], image: torch.Tensor) -> tuple[Graph, Tran
     return translator.graph_of(outputs), translator, trace.constants(outputs)
 
 
-def _holding(
-    module: torch.nn.Module, uses: list[torch.Tensor], graph: Graph, translator: Translator
-) -> frozenset[str]:
+def _holding(module: torch.nn.Module, uses: list[torch.Tensor], graph: Graph, translator: Translator) -> frozenset[str]:
     """What is wrong with how a module holds its parameters, seen by the memory of the tensors that it uses.
 
     A kernel that is made of a parameter lies elsewhere: then numbers are counted.

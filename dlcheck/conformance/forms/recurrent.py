@@ -82,7 +82,7 @@ def backward(reference: Reference, case: Case) -> Observation:
 
 
 def dropped(reference: Reference, case: Case) -> Observation:
-    """The final states to which dropout between two layers of one unit leads, of which the upper one forgets at once."""
+    """The final states to which dropout between two layers of one unit leads; the upper one forgets at once."""
     name, arguments = reference.component.name, given(case)
     none, kept, share = reference.required("dropout_law")(case.settings["dropout"])
     keywords, weights = reference.keywords(name, {**case.settings, "dropout": 0.0}), arguments["parameters"]
