@@ -41,7 +41,8 @@ _VELOCITY_IN_GRAD = (
 
 def _fused(component: str) -> Counterpart:
     known = {f"optimizers.{component}.non_contiguous": _AS_CONTIGUOUS}
-    known |= {"optimizers.sgd.half": _HALF_BLOCKS} if component == "sgd" else {}
+    if component == "sgd":
+        known |= {"optimizers.sgd.half": _HALF_BLOCKS, "optimizers.sgd.none_gradients": _LATE_GRADIENT}
     return Counterpart(component, f"torch.optim:{_OPTIMIZERS[component]}", {"fused": True}, known)
 
 
