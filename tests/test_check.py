@@ -17,6 +17,7 @@ from dlcheck.conformance.comparison import Trial
 from dlcheck.conformance.diagnosis import combinations, reference
 from dlcheck.conformance.implementation import Implementation, Observation, Refused
 from dlcheck.conformance.oracle import Reference
+from dlcheck.conformance.snippets import snippet
 
 OPTIMIZERS = Path(__file__).parent / "strangers" / "optimizers.py"
 ADAM, SIGMOID, CONSTANT = (registry.components()[name] for name in ("adam", "sigmoid", "constant_"))
@@ -89,10 +90,18 @@ def test_the_answer_has_the_form_of_the_contract(wrong):
     assert all(wanted <= set(finding) for finding in answer["findings"])
 
 
+@pytest.mark.parametrize("name", ["save_load", "parameter_groups", "gradient_memory"])
+def test_the_snippet_of_a_case_that_the_model_can_run_runs(name, capsys):
+    check = next(check for check in registry.checks("adam") if check.id.endswith(name))
+    for case in check.cases:
+        exec(compile(snippet(ADAM, case, "torch.optim:Adam"), "snippet", "exec"), {})
+        assert capsys.readouterr().out.count("Parameter") >= len(case.inputs["steps"])
+
+
 def test_the_snippet_runs_without_dlcheck(wrong, capsys):
-    snippet = wrong.findings[0].reproduce
-    assert "dlcheck" not in snippet
-    exec(compile(snippet, "snippet", "exec"), {})
+    written = wrong.findings[0].reproduce
+    assert "dlcheck" not in written
+    exec(compile(written, "snippet", "exec"), {})
     shown = capsys.readouterr().out
     assert "Parameter containing" in shown
 

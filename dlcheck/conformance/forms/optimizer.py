@@ -205,8 +205,8 @@ def snippet(component: Component, case: Case) -> list[str]:
             lines += ["optimizer.load_state_dict(saved)"]
         for index, grad in enumerate(step["grads"]):
             kept = case.inputs.get("cleared_in_place") and step is not case.inputs["steps"][0]
-            given = "None" if grad is None else tensor(grad, case)
-            lines += [f"params[{index}].grad.copy_({given})" if kept else f"params[{index}].grad = {given}"]
+            value = "None" if grad is None else tensor(grad, case)
+            lines += [f"params[{index}].grad.copy_({value})" if kept else f"params[{index}].grad = {value}"]
         lines += ["optimizer.step()", "print(params)"]
     return lines
 
