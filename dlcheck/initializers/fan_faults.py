@@ -1,6 +1,7 @@
 """Known mistakes in initializers whose scale is that of a fan: Xavier's and Kaiming's."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from dlcheck.component import Fault
@@ -222,11 +223,23 @@ _NO_GAIN = ("linear", "sigmoid", "tanh", "selu")
 
 def _kaiming(component: str, formula: str, **renamed: str) -> tuple[Fault, ...]:
     """Mistakes that both laws share; ``renamed`` are names of mistakes in fans."""
+    return (
+        *_kaiming_fans(component, formula),
+        *_kaiming_gains(component, formula),
+        *wrong_fans(component, _by_mode, without=("kernel-in-fan-in-only", "geometric-mean"), **renamed),
+        *not_random(component),
+    )
 
+
+def _named(component: str) -> Callable[..., Fault]:
     def fault(id: str, says: str, replaces: Replaces, effect: str, fix: str, *happened: str) -> Fault:
         return mistake(component, f"{stem(component)}-{id}", says, replaces, effect, fix, *happened)
 
-    gain, slope = "gain = calculate_gain(nonlinearity, a)", "gain = sqrt(2 / (1 + a**2))"
+    return fault
+
+
+def _kaiming_fans(component: str, formula: str) -> tuple[Fault, ...]:
+    fault = _named(component)
     return (
         fault(
             "channels-only", "the positions of a kernel are not counted", _no_positions(component), TOO_LARGE,
@@ -258,6 +271,13 @@ def _kaiming(component: str, formula: str, **renamed: str) -> tuple[Fault, ...]:
             "mode-swapped", "fan_in and fan_out are swapped", given(component, _mode_swapped), OFF_SCALE,
             "shape = (out, in, *kernel): fan_in = shape[1] * prod(shape[2:])",
         ),
+    )  # fmt: skip
+
+
+def _kaiming_gains(component: str, formula: str) -> tuple[Fault, ...]:
+    gain, slope = "gain = calculate_gain(nonlinearity, a)", "gain = sqrt(2 / (1 + a**2))"
+    fault = _named(component)
+    return (
         fault(
             "always-relu", "the gain is that of ReLU whatever is given",
             given(component, lambda **_: {"nonlinearity": "relu"}), OFF_SCALE, gain,
@@ -311,8 +331,6 @@ def _kaiming(component: str, formula: str, **renamed: str) -> tuple[Fault, ...]:
             "scale-doubled", "the scale of ReLU is under the root and in the gain",
             _constant_factor(component, math.sqrt(2)), TOO_LARGE, formula,
         ),
-        *wrong_fans(component, _by_mode, without=("kernel-in-fan-in-only", "geometric-mean"), **renamed),
-        *not_random(component),
     )  # fmt: skip
 
 

@@ -215,7 +215,7 @@ def _repeated(component: str, axes: Callable[[int], int]) -> Replaces:
 
 def _dependent(component: str, sampler: Callable[..., Array], folded: Callable[[Array], Array]) -> Replaces:
     """Numbers of the right law that are equal to each other; ``folded`` gives the part that all others equal."""
-    return {component: sampler, f"{component}law": right(component), f"{component}folded": folded}
+    return {component: sampler, f"{component}law": right(component), "folded": folded}
 
 
 def not_random(component: str) -> tuple[Fault, ...]:

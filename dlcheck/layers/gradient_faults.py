@@ -121,8 +121,8 @@ OF_INPUT = (
         for id, says, change in (
             ("rows-flipped", "takes the kernel upside down", lambda weight: weight[:, :, ::-1]),
             ("columns-flipped", "takes the kernel mirrored", lambda weight: weight[..., ::-1]),
-            ("quarter-turn", "turns the kernel by 90 degrees, not 180", lambda w: np.rot90(w, -1, (2, 3))),
-            ("quarter-turn-back", "turns the kernel by -90 degrees, not 180", lambda w: np.rot90(w, 1, (2, 3))),
+            ("quarter-turn", "turns the kernel by 90 degrees", lambda w: np.rot90(w, -1, (2, 3))),
+            ("quarter-turn-back", "turns the kernel by -90 degrees", lambda w: np.rot90(w, 1, (2, 3))),
             ("all-flipped", "flips filters and channels too", lambda weight: weight[::-1, ::-1]),
         )
     ),
@@ -240,7 +240,7 @@ OF_PARAMETERS = (
         "The rest of the batch teaches the layer nothing.", "add up (+=) over examples", _both(_last_example),
     ),
     conv(
-        "conv2d-gradients-averaged", "both parameters' gradients are averaged over batch and positions", OFF_SCALE,
+        "conv2d-gradients-averaged", "parameters' gradients are averaged over batch and positions", OFF_SCALE,
         WEIGHT, _both(lambda right, grad, call: right / _positions(call)),
     ),
     conv(

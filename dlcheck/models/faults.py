@@ -45,7 +45,7 @@ _COMMON = (
             "make each layer anew: [Unit() for _ in range(n)], not [Unit()] * n", held("shared")),
     *faults(_ALL, "parameters-idle", "it holds parameters that no layer uses", DEAD,
             "leave out what forward does not use", held("idle")),
-    *faults(_ALL, "stand-in", "a layer is used in the place of another, which is held in vain", DEAD,
+    *faults(_ALL, "stand-in", "one layer stands in for another, which is held in vain", DEAD,
             "bn2(conv2(x)), not bn1(conv2(x))", held("shared", "idle")),
     *faults(_ALL, "unregistered", "layers are in a list that is no ModuleList", DEAD,
             "nn.ModuleList([...]): a Python list registers no parameters", held("unregistered")),

@@ -247,7 +247,7 @@ _FORMULA = (
            "What one example gets depends on the others in its batch.", "sum along axis 1", _layer(Formula(axis=0))),
     _fault("over-space", "the window runs over space, not channels", _OTHER_FUNCTION, "sum along axis 1",
            _layer(Formula(axis=-1))),
-    _fault("within-channel", "the window is a square in space, in each channel (WITHIN_CHANNEL)", _OTHER_FUNCTION,
+    _fault("within-channel", "the window is a square in space (WITHIN_CHANNEL)", _OTHER_FUNCTION,
            "sum along axis 1", _layer(Square())),
     _fault("loop-over-batch-axis", "the loop over channels counts examples",
            "Channels past the number of examples are not normalised.", "for c in range(x.shape[1])",

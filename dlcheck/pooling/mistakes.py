@@ -132,7 +132,7 @@ def of_windows(name: str) -> tuple[Fault, ...]:
                                                                          "stride": stride_of(s)}),
         ),
         fault(
-            "kernel-and-stride-transposed", "height and width of the kernel, and so of the stride, are exchanged",
+            "kernel-and-stride-transposed", "height and width of kernel and stride are exchanged",
             OTHER_SIZE, "kernel_size is (height, width)",
             resettled(name, lambda s: {"kernel_size": pair(s["kernel_size"])[::-1]}),
         ),

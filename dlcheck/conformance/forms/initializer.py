@@ -9,7 +9,7 @@ import numpy as np
 from dlcheck.component import Case, Component
 from dlcheck.conformance.form import Form
 from dlcheck.conformance.forms.replay import keywords
-from dlcheck.conformance.implementation import Observation
+from dlcheck.conformance.implementation import Array, Observation
 from dlcheck.conformance.oracle import Reference
 
 
@@ -24,10 +24,15 @@ def sample(reference: Reference, case: Case) -> Observation:
     return Observation({"samples": np.stack(draws)}, facts)
 
 
+def _folded(samples: Array) -> Array:
+    """The part of the samples that all others equal: all of them, where none depends on another."""
+    return samples
+
+
 def tests(hypothesis: Reference, case: Case, seen: Observation) -> tuple[Any, ...]:
     """Tests of draws against the law; against draws of the hypothesis where it is a mistake without one.
 
-    A mistake whose numbers depend on each other says by ``name`` + ``folded`` which slices of samples all others equal.
+    A mistake whose numbers depend on each other says by ``folded`` which slices of samples all others equal.
     """
     from dlcheck.evidence import statistics  # imports scipy, for which other components need not wait
 
@@ -35,8 +40,8 @@ def tests(hypothesis: Reference, case: Case, seen: Observation) -> tuple[Any, ..
     if hypothesis.fault and law_name not in hypothesis.fault.replaces:
         return (statistics.same_law(samples, hypothesis.observe(case).values["samples"]),)
     law = hypothesis.required(law_name)(case.inputs["shape"], **hypothesis.keywords(law_name, case.settings))
-    if fold := hypothesis.function(f"{hypothesis.component.name}folded"):
-        parts = fold(samples)
+    parts = hypothesis.required("folded")(samples)
+    if parts is not samples:
         if not np.array_equal(np.broadcast_to(parts, samples.shape), samples):
             return (statistics.TestResult("dependence", "as many equal numbers", samples.size, 0.0, 0.0, 0.5),)
         return statistics.judge_sample(parts, replace(law, shape=parts.shape[1:]), dtype=case.dtype)
@@ -63,4 +68,11 @@ def snippet(component: Component, case: Case) -> list[str]:
     ]
 
 
-FORM = Form({"sample": sample}, ("dtype", "generator", "fresh"), snippet, tests=tests, random_runs=("sample",))
+FORM = Form(
+    {"sample": sample},
+    ("dtype", "generator", "fresh"),
+    snippet,
+    {"folded": _folded},
+    tests=tests,
+    random_runs=("sample",),
+)
