@@ -61,6 +61,31 @@ class Fault:
     happened: tuple[str, ...] = ()
 
 
+def faults_in(
+    stem: Callable[[str], str],
+    components: tuple[str, ...] | str,
+    slug: str,
+    says: str,
+    effect: str,
+    fix: str,
+    make: Callable[[str], Callable[..., Any] | Mapping[str, Callable[..., Any]]],
+    happened: tuple[str, ...] = (),
+    **ids: str,
+) -> tuple[Fault, ...]:
+    """One mistake in each of the components; ``make`` gives what a component's function is replaced by, or several.
+
+    The id is what ``stem`` makes of the component's name, then the slug; ``ids`` names those that have another.
+    ``happened`` are threads on GitHub, as ``owner/name/issues/1``.
+    """
+    threads = tuple(f"https://github.com/{thread}" for thread in happened)
+    names = (components,) if isinstance(components, str) else components
+    made = {name: make(name) for name in names}
+    replaced = {name: given if isinstance(given, Mapping) else {name: given} for name, given in made.items()}
+    return tuple(
+        Fault(ids.get(name, f"{stem(name)}-{slug}"), name, says, effect, fix, replaced[name], threads) for name in names
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
     """One building block with a name from the field.

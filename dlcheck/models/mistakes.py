@@ -3,10 +3,11 @@
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from dlcheck.component import Fault
+from dlcheck.component import faults_in
 from dlcheck.models import reference
 from dlcheck.models.declaration import (
     Activation,
@@ -223,23 +224,8 @@ def normalized_late(layers: Layers) -> Layers:
     return tuple(made)
 
 
-def faults(
-    components: tuple[str, ...] | str,
-    slug: str,
-    says: str,
-    effect: str,
-    fix: str,
-    make: Make,
-    happened: tuple[str, ...] = (),
-    **ids: str,
-) -> tuple[Fault, ...]:
-    """One mistake in each of the components; ``ids`` names those that have another id than their slug gives."""
-    threads = tuple(f"https://github.com/{thread}" for thread in happened)
-    names = (components,) if isinstance(components, str) else components
-    return tuple(
-        Fault(ids.get(name, f"{name.replace('_', '-')}-{slug}"), name, says, effect, fix, {name: make(name)}, threads)
-        for name in names
-    )
+faults = partial(faults_in, lambda name: name.replace("_", "-"))
+"""One mistake in each of some components."""
 
 
 def edit(*edits: Edit) -> Make:

@@ -2,12 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Fault
+from dlcheck.component import faults_in
 from dlcheck.optimizers import reference
 from dlcheck.optimizers.reference import Array, State
 
@@ -32,24 +32,8 @@ EARLY = "The first steps, which decide much of what training finds, have the wro
 UNEVEN = "The size of a step depends on the size of the gradients in the wrong way."
 
 
-def faults(
-    components: tuple[str, ...] | str,
-    slug: str,
-    says: str,
-    effect: str,
-    fix: str,
-    make: Callable[[str], Rule | Replaced],
-    happened: tuple[str, ...] = (),
-    **ids: str,
-) -> tuple[Fault, ...]:
-    """One mistake in each of the components; ``ids`` names those that have another id than their slug gives."""
-    found = []
-    for name in (components,) if isinstance(components, str) else components:
-        made = make(name)
-        replaces = made if isinstance(made, Mapping) else {name: made}
-        threads = tuple(f"https://github.com/{thread}" for thread in happened)
-        found.append(Fault(ids.get(name, f"opt-{name}-{slug}"), name, says, effect, fix, replaces, threads))
-    return tuple(found)
+faults = partial(faults_in, "opt-{}".format)
+"""One mistake in each of some components."""
 
 
 @cache

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Fault
+from dlcheck.component import faults_in
 from dlcheck.recurrent import reference
 from dlcheck.recurrent.cells import GATES, Cell, averaged, gates_back, sigmoid
 from dlcheck.recurrent.unrolling import Arrangement, Recurrence
@@ -48,20 +49,8 @@ _RECURRENCES: dict[str, Callable[..., Recurrence]] = {
 _DEFAULT_NONLINEARITY = {"rnn": {"nonlinearity": "tanh"}}
 
 
-def faults(
-    components: tuple[str, ...] | str,
-    slug: str,
-    says: str,
-    effect: str,
-    fix: str,
-    make: Callable[[str], Replaced],
-    happened: tuple[str, ...] = (),
-    **ids: str,
-) -> tuple[Fault, ...]:
-    """One mistake in each of the components; ``ids`` names those that have another id than their slug gives."""
-    threads = tuple(f"https://github.com/{thread}" for thread in happened)
-    names = (components,) if isinstance(components, str) else components
-    return tuple(Fault(ids.get(name, f"{name}-{slug}"), name, says, effect, fix, make(name), threads) for name in names)
+faults = partial(faults_in, str)
+"""One mistake in each of some components."""
 
 
 def same(arrays: Any, *_: Any) -> Any:

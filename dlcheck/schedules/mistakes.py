@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcheck.component import Fault
+from dlcheck.component import faults_in
 from dlcheck.schedules import reference
 from dlcheck.schedules.reference import Array
 
@@ -30,24 +30,8 @@ NEVER = "The learning rate is never reduced, however long the metric stands stil
 TOO_OFTEN = "The learning rate is reduced again and again, and training stalls."
 
 
-def faults(
-    components: tuple[str, ...] | str,
-    slug: str,
-    says: str,
-    effect: str,
-    fix: str,
-    make: Callable[[str], Rule | Replaced],
-    happened: tuple[str, ...] = (),
-    id: str = "",
-) -> tuple[Fault, ...]:
-    """One mistake in each of the components; ``id`` where it is not that of the component and the slug."""
-    found = []
-    for name in (components,) if isinstance(components, str) else components:
-        made = make(name)
-        replaces = made if isinstance(made, Mapping) else {name: made}
-        threads = tuple(f"https://github.com/{thread}" for thread in happened)
-        found.append(Fault(id or f"sched-{name}-{slug}", name, says, effect, fix, replaces, threads))
-    return tuple(found)
+faults = partial(faults_in, "sched-{}".format)
+"""One mistake in each of some components."""
 
 
 def all_settings(component: str, given: dict[str, Any]) -> SimpleNamespace:
