@@ -8,19 +8,9 @@ _SIGNED_MARGIN = (
     "(pytorch/pytorch#47513)"
 )
 
-_FRACTIONAL = (
-    "a milestone between two steps is never reached step by step, but it counts where step is given an epoch, which "
-    "some searches come upon"
-)
-
 COUNTERPARTS = (
     Counterpart("step_lr", "torch.optim.lr_scheduler:StepLR"),
-    Counterpart(
-        "multistep_lr",
-        "torch.optim.lr_scheduler:MultiStepLR",
-        known={"schedules.multistep_lr.whole_run": _FRACTIONAL},
-        varying=("schedules.multistep_lr.whole_run",),
-    ),
+    Counterpart("multistep_lr", "torch.optim.lr_scheduler:MultiStepLR"),
     Counterpart("exponential_lr", "torch.optim.lr_scheduler:ExponentialLR"),
     Counterpart("cosine_annealing_lr", "torch.optim.lr_scheduler:CosineAnnealingLR"),
     Counterpart("linear_warmup_lr", "torch.optim.lr_scheduler:LinearLR"),
