@@ -246,10 +246,13 @@ def resize_shorter_side(image: Images, size: int) -> Float[Tensor, "*batch C H W
     if shorter == 0:
         raise ValueError(f"image must have pixels, not shape {tuple(image.shape)}")
     new = [size * side // shorter for side in sides]
-    # torch has no antialiased kernel for halves
+    # torch has no antialiased kernel for halves, and its kernel for the CPU repeats the first row of a single column
     wide = images.to(torch.promote_types(images.dtype, torch.float32))
-    resized = functional.interpolate(wide, new, mode="bilinear", antialias=True)
-    return resized.to(images.dtype).view(*image.shape[:-2], *new)
+    column = new[1] == 1
+    resized = functional.interpolate(
+        wide.mT if column else wide, new[::-1] if column else new, mode="bilinear", antialias=True
+    )
+    return (resized.mT if column else resized).to(images.dtype).reshape(*image.shape[:-2], *new)
 
 
 # --- AlexNet ---------------------------------------------------------------------------------------------------------

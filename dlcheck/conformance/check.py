@@ -93,7 +93,7 @@ def judge(
         if found.causes:
             followed = {**followed, **{axis: name for axis, name in found.options.items() if axis in followed}}
     findings = [
-        explanation.finding(trial, check, case, comparison, found, seed)
+        explanation.finding(trial, check, case, comparison, best, found, seed)
         for check, (_, case, comparison) in zip(checks, judged, strict=True)
         if case is not None
     ]

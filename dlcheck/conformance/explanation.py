@@ -8,20 +8,29 @@ import numpy as np
 from dlcheck import registry
 from dlcheck.component import Case, Check, Component, Fault
 from dlcheck.conformance.comparison import Comparison, Trial
-from dlcheck.conformance.diagnosis import Diagnosis, combinations, reference
+from dlcheck.conformance.diagnosis import Diagnosis
 from dlcheck.conformance.findings import Finding
+from dlcheck.conformance.oracle import Reference
+from dlcheck.conformance.pattern import pattern
 from dlcheck.conformance.snippets import snippet
 
 _SHOWN = 6
 
 
 def finding(
-    trial: Trial, check: Check, case: Case, failure: Comparison | str, diagnosis: Diagnosis | None, seed: int
+    trial: Trial,
+    check: Check,
+    case: Case,
+    failure: Comparison | str,
+    right: Reference,
+    diagnosis: Diagnosis | None,
+    seed: int,
 ) -> Finding:
-    """The finding of one failing check; ``failure`` is a comparison, or what the target did in place of answering."""
+    """The finding of one failing check; ``failure`` is how it differs from what is right, or what it did instead."""
     component, target = trial.component, trial.implementation.name
     known = diagnosis.of(check) if diagnosis else ()
     comparison = failure if isinstance(failure, Comparison) else None
+    relation = _pattern(trial, case, comparison, right) if comparison and not comparison.says else ""
     source, ran = component.sources[0], trial.case(case)
     fixed = [f"--set {name}={value}" for name, value in trial.given.items()]
     details = {
@@ -29,7 +38,7 @@ def finding(
         "source": f"{source.title}, {source.locator}".rstrip(", "),
         "input": described(ran),
         **(_numbers(comparison) if comparison else {}),
-        "pattern": _pattern(trial, case) if comparison and case.run == "trajectory" else "",
+        "pattern": relation,
         "diagnosis": _diagnosed(diagnosis, known) if diagnosis and check.severity == "error" else "",
         "ruled out": "; ".join(f.says for f in diagnosis.ruled_out[:_SHOWN]) if diagnosis and known else "",
         "effect": known[0].effect if known else "",
@@ -40,7 +49,7 @@ def finding(
     return Finding(
         check.id,
         check.severity,
-        f"{component.name}: {known[0].says if known else _failure(check, failure)}",
+        f"{component.name}: {known[0].says if known else _failure(check, failure, relation)}",
         flag=known[0].id if known else None,
         parameters={**ran.settings, "dtype": ran.dtype, "layout": ran.layout},
         expected=comparison.expected if comparison else None,
@@ -73,10 +82,10 @@ def text(found: Finding) -> str:
     return "\n".join([found.summary, *(f"  {key:<{width}}  {value}" for key, value in found.details.items() if value)])
 
 
-def _failure(check: Check, failure: Comparison | str) -> str:
+def _failure(check: Check, failure: Comparison | str, relation: str) -> str:
     if isinstance(failure, str):
         return failure
-    return failure.says or f"this does not hold: {check.says}"
+    return failure.says or ": ".join(filter(None, (f'the check "{check.says}" fails', relation)))
 
 
 def _diagnosed(diagnosis: Diagnosis, known: tuple[Fault, ...]) -> str:
@@ -94,28 +103,29 @@ def _numbers(comparison: Comparison) -> dict[str, str]:
     place = f"{comparison.output}{list(comparison.index)}"
     return {
         "expected": f"{place} = {comparison.expected:.9g}",
-        "got": f"{place} = {comparison.got:.9g}   ({_relation(comparison)}; first of {comparison.wrong} wrong of "
+        "got": f"{place} = {comparison.got:.9g}   ({_off(comparison)}; first of {comparison.wrong} wrong of "
         f"{comparison.total}; allowed error {comparison.allowed:.1e})",
     }
 
 
-def _relation(comparison: Comparison) -> str:
-    expected, got = comparison.expected, comparison.got
-    if not (np.isfinite(expected) and np.isfinite(got)) or expected == 0 or got == 0:
-        return f"off by {abs(got - expected):.3g}" if np.isfinite(got - expected) else "not the same"
-    ratio = got / expected
-    return f"{ratio:.4g} times the expected" if abs(ratio - 1) > 1e-3 else f"off by {got - expected:.3g}"
-
-
-def _pattern(trial: Trial, case: Case) -> str:
-    """Ratio of the steps taken to the steps expected, at a few times: the pattern, not one number, tells the cause."""
-    seen = trial.seen(case).values["param0"]
-    expected = trial.expected(reference(trial.component, combinations(trial.component)[0]), case).values["param0"]
-    start = np.asarray(trial.case(case).inputs["params"][0])[None]
-    if seen.shape != expected.shape or not start.size:
-        return ""
+def _off(comparison: Comparison) -> str:
     with np.errstate(all="ignore"):
-        steps = [np.diff(np.concatenate([start, way]), axis=0).reshape(len(way), -1)[:, 0] for way in (seen, expected)]
+        difference = comparison.got - comparison.expected
+    return f"off by {difference:.3g}" if np.isfinite(difference) else "not the same"
+
+
+def _pattern(trial: Trial, case: Case, comparison: Comparison, right: Reference) -> str:
+    """How the output relates to what is right; for optimizers the ratio of the steps, which tells more."""
+    name, ran = comparison.output, trial.case(case)
+    seen, expected = trial.seen(case).values, trial.expected(right, case).values
+    if case.run != "trajectory":
+        return pattern(expected[name], seen[name], right.allowance(ran)[name], ran.inputs)
+    start = np.asarray(ran.inputs["params"][0])[None]
+    if seen["param0"].shape != expected["param0"].shape or not start.size:
+        return ""
+    ways = seen["param0"], expected["param0"]
+    with np.errstate(all="ignore"):
+        steps = [np.diff(np.concatenate([start, way]), axis=0).reshape(len(way), -1)[:, 0] for way in ways]
         ratios = steps[0] / steps[1]
     times = [t for t in (1, 2, 3, 6, 12, 30, 100, 300) if t <= len(ratios)]
     return "step taken / step expected: " + "  ".join(f"t={t}: {ratios[t - 1]:.4g}" for t in times)

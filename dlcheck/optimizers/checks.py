@@ -139,12 +139,12 @@ def _first(plain: Settings, component: Component) -> Iterator[tuple[str, str, li
         small = 0.1 * grads
         cases = [_single(small, {**plain, "eps": 0.01}), _single(small, {**plain, "eps": 1.0})]
         yield "epsilon", "eps stands where the formula has it", cases
-    yield (
-        "learning_rate_change",
-        "a learning rate changed from outside holds from the next step",
-        _rate_changes(plain, component),
-    )
-    without = _BASE.get(component.name, {})
+
+
+def _rates_and_defaults(plain: Settings, component: Component) -> Iterator[tuple[str, str, list[Case]]]:
+    says = "a learning rate changed from outside holds from the next step"
+    yield "learning_rate_change", says, _rate_changes(plain, component)
+    grads, without = _numbers(2, 4, 3), _BASE.get(component.name, {})
     cases = [_single(grads, without), _single(1e-6 * grads, without)]
     yield "defaults", "settings that are not given have their documented defaults", cases
 
@@ -260,6 +260,7 @@ def checks(component: Component) -> tuple[Check, ...]:
     parts = [
         _first(plain, component),
         _options(plain, component),
+        _rates_and_defaults(plain, component),
         _gradients(plain),
         _sequences(plain, component),
         _forms(plain),
