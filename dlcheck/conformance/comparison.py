@@ -71,7 +71,7 @@ class Trial:
         self._surroundings = Surroundings()
         self._again: dict[Case, Observation] = {}
         self._compared: dict[tuple[Case, str, bool, bytes], Comparison] = {}
-        self._typical: dict[Case, Array] = {}
+        self._typical: dict[tuple[Case, Any], Array] = {}
 
     def case(self, case: Case) -> Case:
         """The case as both sides get it."""
@@ -149,7 +149,9 @@ class Trial:
         if rough.agrees or rough.says:
             return rough
         allowed = hypothesis.allowance(self.case(case), strict=check.severity == "advice")
-        self._typical.setdefault(case, np.concatenate([np.ravel(allowed[name]) for name in expected.values]))
+        self._typical.setdefault(
+            (case, expected.shapes), np.concatenate([np.ravel(allowed[name]) for name in expected.values])
+        )
         return _compare_values(asked, seen.values, self.case(case).dtype, allowed)
 
     def _at_a_glance(self, expected: Observation, case: Case, seen: Observation) -> Comparison | None:
@@ -157,18 +159,20 @@ class Trial:
 
         None where it is not, and where the numbers of the two do not stand in the same places.
         """
-        if seen.shapes != expected.shapes:
+        got = seen.flat_as(expected)
+        if got is None:
             return None
-        if np.any(np.isnan(seen.flat) != np.isnan(expected.flat)):
+        if np.any(np.isnan(got) != np.isnan(expected.flat)):
             return Comparison(math.inf)
-        error = np.abs(seen.flat - expected.flat)
+        error = np.abs(got - expected.flat)
         rough = numerics.roundings(expected.flat, self.case(case).dtype, self.component.operations(case))
         if np.all(error <= rough):
             return Comparison(0.0)
         # another hypothesis may allow less here: 0 is exact, what it should be instead is not; near the largest number
         # of the dtype, infinity may be right
-        may_overflow = np.isinf(seen.flat) & np.isinf(numerics.rounded(2 * expected.flat, self.case(case).dtype))
-        far = case in self._typical and np.any((error > _FAR * np.fmax(self._typical[case], rough)) & ~may_overflow)
+        may_overflow = np.isinf(got) & np.isinf(numerics.rounded(2 * expected.flat, self.case(case).dtype))
+        typical = self._typical.get((case, expected.shapes), np.array(np.inf))
+        far = np.any((error > _FAR * np.fmax(typical, rough)) & ~may_overflow)
         return Comparison(_FAR) if far else None
 
     def _roundings(self, values: Mapping[str, Array], case: Case) -> dict[str, Array]:

@@ -138,14 +138,14 @@ def determined(component: Component, survivors: Sequence[Options]) -> dict[str, 
 def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], options: Options) -> Diagnosis:
     """Try every known mistake of the component, under the identified conventions first, then under others.
 
-    Conventions that explain most checks are doubted on one axis only, others on two. Where no mistake explains all
-    that fails, several may explain half of it.
+    Conventions that explain most checks are doubted on one axis only, others on two; for several mistakes, which may
+    explain half of what fails where none explains all, on one axis less.
     """
     component = trial.component
     places = _quickest_first(checks, failing)
     known = list(registry.faults_of(component.name).values())
-    doubted = 2 if 2 * len(failing) > len(checks) else 1
-    for tried in _nearest_first(component, options, doubted):
+    mostly_wrong = 2 * len(failing) > len(checks)
+    for tried in _nearest_first(component, options, 2 if mostly_wrong else 1):
         matching = [f for f in known if _reproduces(trial, reference(component, tried, f.id), places, failing)]
         if matching:
             hypothesis = reference(component, tried, matching[0].id)
@@ -154,23 +154,24 @@ def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], op
             return Diagnosis((cause,), True, tried, others, len(places))
     # laws are left out, for a comparison of draws takes too long
     certain = [place for place in places if place[1].run not in trial.random_runs]
-    probable = _probable(trial, known, [place for place in certain if place in failing][:_FEW], options)
+    few = [place for place in certain if place in failing][:_FEW]
+    probable = _probable(trial, known, few, _nearest_first(component, options, 1 if mostly_wrong else 0))
     causes = tuple(_several(trial, known, certain, probable)) if probable else ()
     if probable and 2 * sum(len(cause.checks) for cause in causes) >= len(failing):
         return Diagnosis(causes, False, probable, (), len(places))
     return Diagnosis((), False, options, (), len(places))
 
 
-def _probable(trial: Trial, known: Sequence[Fault], places: Sequence[Place], options: Options) -> Options | None:
-    """The conventions, doubted on one axis, beside which a mistake explains most of a few failing places, or half."""
+def _probable(
+    trial: Trial, known: Sequence[Fault], places: Sequence[Place], candidates: Iterable[Options]
+) -> Options | None:
+    """The conventions beside which one mistake explains most of a few failing places, half at least."""
 
     def most(tried: Options) -> int:
         suspects = (reference(trial.component, tried, fault.id) for fault in known)
         return max((len(_explained(trial, suspect, places)) for suspect in suspects), default=0)
 
-    best, explained = max(
-        ((tried, most(tried)) for tried in _nearest_first(trial.component, options, 1)), key=itemgetter(1)
-    )
+    best, explained = max(((tried, most(tried)) for tried in candidates), key=itemgetter(1))
     return best if 2 * explained >= len(places) else None
 
 

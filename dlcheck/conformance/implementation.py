@@ -75,6 +75,14 @@ class Observation:
         """What the numbers of the row belong to."""
         return tuple((name, value.shape) for name, value in self.values.items())
 
+    def flat_as(self, other: "Observation") -> Array | None:
+        """Its numbers in the order of another's, without what that has not; None where one of that's is missing."""
+        if self.shapes == other.shapes:
+            return self.flat
+        if not other.values or not set(other.shapes) <= set(self.shapes):
+            return None
+        return np.concatenate([np.ravel(self.values[name]) for name in other.values])
+
 
 class Implementation:
     """Code for a component, driven through cases; ``name`` is how reports call it.
