@@ -71,6 +71,7 @@ class Trial:
         self._surroundings = Surroundings()
         self._again: dict[Case, Observation] = {}
         self._compared: dict[tuple[Case, str, bool, bytes], Comparison] = {}
+        self._drawn: dict[tuple[Case, Reference], Comparison] = {}
         self._typical: dict[tuple[Case, Any], Array] = {}
 
     def case(self, case: Case) -> Case:
@@ -131,7 +132,9 @@ class Trial:
             return self._compare_facts(hypothesis, check.observes, case, seen)
         with np.errstate(all="ignore"):
             if case.run in self.random_runs:
-                return self._compare_draws(hypothesis, case, seen)
+                if (case, hypothesis) not in self._drawn:
+                    self._drawn[case, hypothesis] = self._compare_draws(hypothesis, case, seen)
+                return self._drawn[case, hypothesis]
             # hypotheses that give the same numbers are one: most options and mistakes show in few cases
             key = case, check.severity, quick, hypothesis.digest(self.case(case))
             if key not in self._compared:

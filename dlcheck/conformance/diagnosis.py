@@ -22,10 +22,14 @@ _FEW = 4
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Known mistakes that cannot be told apart, and the failing checks in which they give its numbers."""
+    """Known mistakes that cannot be told apart, and the failing checks in which they give its numbers.
+
+    ``spared`` are passing checks in which they would show, as where the target guards a special case.
+    """
 
     faults: tuple[Fault, ...]
     checks: frozenset[str]
+    spared: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,9 @@ class Diagnosis:
     ruled_out: tuple[Fault, ...]
     places: int
 
-    def of(self, check: Check) -> tuple[Fault, ...]:
-        """The known mistakes that explain why a check fails."""
-        return next((cause.faults for cause in self.causes if check.id in cause.checks), ())
+    def of(self, check: Check) -> Cause | None:
+        """The known mistakes that explain why a check fails, if any do."""
+        return next((cause for cause in self.causes if check.id in cause.checks), None)
 
 
 @cache
@@ -152,13 +156,12 @@ def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], op
             cause = Cause(tuple(matching), _explained(trial, hypothesis, failing))
             others = tuple(fault for fault in known if fault not in matching)
             return Diagnosis((cause,), True, tried, others, len(places))
-    # laws are left out, for a comparison of draws takes too long
-    certain = [place for place in places if place[1].run not in trial.random_runs]
-    few = [place for place in certain if place in failing][:_FEW]
+    few = [place for place in places if place in failing][:_FEW]
     probable = _probable(trial, known, few, _nearest_first(component, options, 1 if mostly_wrong else 0))
-    causes = tuple(_several(trial, known, certain, probable)) if probable else ()
-    if probable and 2 * sum(len(cause.checks) for cause in causes) >= len(failing):
-        return Diagnosis(causes, False, probable, (), len(places))
+    if probable is not None:
+        causes = tuple(_several(trial, known, places, probable))
+        if 2 * sum(len(cause.checks) for cause in causes) >= len(failing):
+            return Diagnosis(causes, False, probable, (), len(places))
     return Diagnosis((), False, options, (), len(places))
 
 
@@ -176,33 +179,42 @@ def _probable(
 
 
 def _several(trial: Trial, known: Sequence[Fault], places: Sequence[Place], options: Options) -> Iterator[Cause]:
-    """Mistakes that explain what fails between them: each shows nowhere else, and explains a third of what it shows in.
+    """Mistakes that explain what fails between them, each a third of what it shows in, or half if that passes in part.
 
     Those that explain most come first, each with what those before it leave.
     """
     right = reference(trial.component, options)
     sound = [place for place in places if place[0].observes == "values" and agrees(trial, right, place)]
-    failing = {place[0].id: place for place in reversed(_shortest(places)) if agrees(trial, right, place) is False}
-    wrong = list(failing.values())
-    found: dict[frozenset[str], list[Fault]] = {}
+    wrong = [place for place in _shortest(places) if agrees(trial, right, place) is False]
+    firsts = {check.id: case for check, case in reversed(wrong)}
+    # draws of few cases tell few mistakes apart
+    wrong = [place for place in wrong if place[1].run in trial.random_runs or place[1] is firsts[place[0].id]]
+    found: dict[tuple[frozenset[str], frozenset[str]], list[Fault]] = {}
     for fault in known:
         suspect = reference(trial.component, options, fault.id)
-        if all(agrees(trial, suspect, place) is not False for place in sound):
-            explained = _explained(trial, suspect, wrong)
-            if _shows(trial, suspect, right, wrong) <= 3 * len(explained):
-                found.setdefault(explained, []).append(fault)
-    left = frozenset(failing)
-    while found and (most := max(found, key=lambda explained: len(explained & left))) & left:
-        yield Cause(tuple(found.pop(most)), most & left)
-        left -= most
+        if explained := _explained(trial, suspect, wrong):
+            spared = frozenset(p[0].id for p in sound if agrees(trial, suspect, p) is False) - explained
+            shown = _shows(trial, suspect, right, wrong) + len(spared)
+            if shown <= (2 if spared else 3) * len(explained):
+                found.setdefault((explained, spared), []).append(fault)
+    left = frozenset(firsts)
+
+    def gain(cause: tuple[frozenset[str], frozenset[str]]) -> tuple[int, int]:
+        return len(cause[0] & left), -len(cause[1])
+
+    while found and (most := max(found, key=gain))[0] & left:
+        yield Cause(tuple(found.pop(most)), most[0] & left, most[1])
+        left -= most[0]
 
 
 def _explained(trial: Trial, hypothesis: Reference, failing: Sequence[Place]) -> frozenset[str]:
-    return frozenset(place[0].id for place in failing if agrees(trial, hypothesis, place))
+    """The checks of these places in all of which a hypothesis gives the implementation's numbers."""
+    missed = {place[0].id for place in failing if not agrees(trial, hypothesis, place)}
+    return frozenset(check.id for check, _ in failing) - missed
 
 
 def _shows(trial: Trial, suspect: Reference, right: Reference, failing: Sequence[Place]) -> int:
-    """In how many failing places a mistake is visible."""
+    """In how many failing checks a mistake is visible."""
 
     def alike(case: Case) -> bool:
         try:
@@ -210,7 +222,7 @@ def _shows(trial: Trial, suspect: Reference, right: Reference, failing: Sequence
         except _NO_NUMBER:
             return False
 
-    return sum(not alike(trial.case(case)) for _, case in failing)
+    return len({check.id for check, case in failing if not alike(trial.case(case))})
 
 
 def _quickest_first(checks: Sequence[Check], failing: Sequence[Place]) -> list[Place]:

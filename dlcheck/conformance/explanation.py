@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from dlcheck import registry
-from dlcheck.component import Case, Check, Component, Fault
+from dlcheck.component import Case, Check, Component
 from dlcheck.conformance.comparison import Comparison, Trial
-from dlcheck.conformance.diagnosis import Diagnosis
-from dlcheck.conformance.findings import Finding
+from dlcheck.conformance.diagnosis import Cause, Diagnosis
+from dlcheck.conformance.findings import Finding, brief
 from dlcheck.conformance.oracle import Reference
 from dlcheck.conformance.pattern import pattern
 from dlcheck.conformance.snippets import snippet
@@ -28,7 +28,8 @@ def finding(
 ) -> Finding:
     """The finding of one failing check; ``failure`` is how it differs from what is right, or what it did instead."""
     component, target = trial.component, trial.implementation.name
-    known = diagnosis.of(check) if diagnosis else ()
+    cause = diagnosis.of(check) if diagnosis else None
+    known = cause.faults if cause else ()
     comparison = failure if isinstance(failure, Comparison) else None
     relation = _pattern(trial, case, comparison, right) if comparison and not comparison.says else ""
     source, ran = component.sources[0], trial.case(case)
@@ -39,7 +40,7 @@ def finding(
         "input": described(ran),
         **(_numbers(comparison) if comparison else {}),
         "pattern": relation,
-        "diagnosis": _diagnosed(diagnosis, known) if diagnosis and check.severity == "error" else "",
+        "diagnosis": _diagnosed(diagnosis, cause) if diagnosis and check.severity == "error" else "",
         "ruled out": "; ".join(f.says for f in diagnosis.ruled_out[:_SHOWN]) if diagnosis and known else "",
         "effect": known[0].effect if known else "",
         "fix": known[0].fix if known else "",
@@ -88,12 +89,14 @@ def _failure(check: Check, failure: Comparison | str, relation: str) -> str:
     return failure.says or ": ".join(filter(None, (f'the check "{check.says}" fails', relation)))
 
 
-def _diagnosed(diagnosis: Diagnosis, known: tuple[Fault, ...]) -> str:
-    if not known:
+def _diagnosed(diagnosis: Diagnosis, cause: Cause | None) -> str:
+    if cause is None:
         return "no known mistake matches"
-    names = " or ".join(fault.id for fault in known)
-    several = " (they cannot be told apart here)" if len(known) > 1 else ""
+    names = " or ".join(fault.id for fault in cause.faults)
+    several = " (they cannot be told apart here)" if len(cause.faults) > 1 else ""
     where = f"in all {diagnosis.places} cases" if diagnosis.whole else "here; it is not the only one"
+    if cause.spared:
+        where = f"here, though not in {', '.join(map(brief, sorted(cause.spared)))}, where it would show too"
     return f"matches the known mistake {names}{several} {where}"
 
 

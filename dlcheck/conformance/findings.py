@@ -74,7 +74,7 @@ class Report:
         errors = [finding for finding in self.findings if finding.severity == "error"]
         for first, *rest in _by_cause(errors):
             lines += ["", *_shown(first)]
-            others = [_short(finding.check) for finding in rest]
+            others = [brief(finding.check) for finding in rest]
             lines += [f"    {len(others)} further checks fail: {', '.join(others)}"] if others else []
         for finding in self.findings:
             lines += ["", *_shown(finding)] if finding.severity == "advice" else []
@@ -107,7 +107,8 @@ def _by_cause(errors: Sequence[Finding]) -> list[list[Finding]]:
 _COUNTED: dict[Status, str] = {"fail": "fail", "not_provided": "not provided", "error": "could not be run"}
 
 
-def _short(check: str) -> str:
+def brief(check: str) -> str:
+    """A check's id without its family and component."""
     return check.rsplit(".", 1)[-1]
 
 

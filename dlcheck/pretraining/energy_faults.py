@@ -16,6 +16,7 @@ from dlcheck.pretraining.mistakes import (
     Replaces,
     arguments,
     backward_only,
+    forgotten,
     upstream_ignored,
 )
 
@@ -165,7 +166,7 @@ FREE_ENERGY = (
     _free("visible-bias-forgotten", "the visible bias is forgotten", OTHER_MODEL, "F = -b v - sum softplus",
           _energy(_softplus, sigmoid, -1.0, 0.0)),
     _free("hidden-bias-forgotten", "the hidden bias is forgotten", OTHER_MODEL, "z = W v + c",
-          arguments("rbm_free_energy", lambda v, w, b, c: (v, w, b, np.zeros_like(c)))),
+          forgotten("rbm_free_energy", "hidden_bias")),
     _free("weight-transposed", "the weight is transposed", OTHER_MODEL, "z = W v + c with W (H, D)",
           _transposing("rbm_free_energy")),
     _free("batch-mean", "the energies of the examples are averaged", "Energies of single examples are lost.",
@@ -271,7 +272,7 @@ LIKELIHOOD = (
               "rbm_log_likelihood_backward": _exponentiated_back,
           }),
     _like("hidden-bias-forgotten", "the hidden bias is forgotten", OTHER_MODEL, "z = W v + c",
-          arguments("rbm_log_likelihood", lambda v, w, b, c: (v, w, b, np.zeros_like(c)))),
+          forgotten("rbm_log_likelihood", "hidden_bias")),
     _like("weight-transposed", "the weight is transposed", OTHER_MODEL, "z = W v + c with W (H, D)",
           _transposing("rbm_log_likelihood")),
     upstream_ignored("rbm_log_likelihood"),

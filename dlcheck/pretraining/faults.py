@@ -15,8 +15,8 @@ from dlcheck.pretraining.mistakes import (
     Array,
     Gradients,
     Replaces,
-    arguments,
     backward_only,
+    forgotten,
     upstream_ignored,
 )
 from dlcheck.pretraining.sampling_faults import SAMPLING
@@ -175,9 +175,9 @@ AUTOENCODER = (
         },
     ),
     _auto("bias-forgotten", "the code's bias is forgotten", OTHER_FUNCTION, "h = sigmoid(W x + b)",
-          arguments("autoencoder", lambda x, w, b, c: (x, w, np.zeros_like(b), c))),
+          forgotten("autoencoder", "bias")),
     _auto("decoder-bias-forgotten", "the decoder's bias is forgotten", OTHER_FUNCTION, "y = sigmoid(V h + c)",
-          arguments("autoencoder", lambda x, w, b, c: (x, w, b, np.zeros_like(c)))),
+          forgotten("autoencoder", "decoder_bias")),
     _auto("tied-gradient-of-coder", "tied weights lack the decoder's gradient", NO_LEARNING,
           "add the gradients of both uses of W", backward_only("autoencoder", _coder_only)),
     _auto("tied-gradient-of-decoder", "tied weights lack the coder's gradient", NO_LEARNING,

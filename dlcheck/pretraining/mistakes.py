@@ -1,5 +1,6 @@
 """What faults of several components share: effects, and the right functions changed in one place."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,18 @@ def arguments(name: str, change: Callable[..., tuple[Array, ...]]) -> Replaces:
         return slope(grad_output, *change(*arrays), **settings)
 
     return {name: lambda *arrays, **settings: right(*change(*arrays), **settings), f"{name}_backward": backward}
+
+
+def forgotten(name: str, argument: str) -> Replaces:
+    """The right function with zeros for one of its arrays, which then has no gradient."""
+    place = list(inspect.signature(getattr(reference, name)).parameters).index(argument)
+    zeroed = arguments(name, lambda *arrays: (*arrays[:place], np.zeros_like(arrays[place]), *arrays[place + 1 :]))
+
+    def backward(*arrays: Array, **settings: Any) -> Gradients:
+        found = zeroed[f"{name}_backward"](*arrays, **settings)
+        return {**found, argument: np.zeros_like(found[argument])}
+
+    return {**zeroed, f"{name}_backward": backward}
 
 
 def upstream_ignored(name: str) -> Fault:
