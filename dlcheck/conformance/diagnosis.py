@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from operator import itemgetter
 
 from dlcheck import registry
 from dlcheck.component import Case, Check, Component, Fault
@@ -18,6 +17,8 @@ _NO_NUMBER = (ValueError, ArithmeticError, LookupError)
 """What a mistake raises where it has no number, as with a setting that it makes negative."""
 _FEW = 4
 """Failing places in which the conventions of a target with several mistakes are sought."""
+_LONG = 50
+"""Steps of a run that is too long for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,46 +143,48 @@ def determined(component: Component, survivors: Sequence[Options]) -> dict[str, 
 def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], options: Options) -> Diagnosis:
     """Try every known mistake of the component, under the identified conventions first, then under others.
 
-    Conventions that explain most checks are doubted on one axis only, others on two; for several mistakes, which may
-    explain half of what fails where none explains all, on one axis less.
+    Conventions that explain most checks are doubted on one axis only, others on two. Where no mistake explains all
+    that fails, several may explain half of it.
     """
     component = trial.component
     places = _quickest_first(checks, failing)
     known = list(registry.faults_of(component.name).values())
-    mostly_wrong = 2 * len(failing) > len(checks)
-    for tried in _nearest_first(component, options, 2 if mostly_wrong else 1):
+    doubted = 2 if 2 * len(failing) > len(checks) else 1
+    for tried in _nearest_first(component, options, doubted):
         matching = [f for f in known if _reproduces(trial, reference(component, tried, f.id), places, failing)]
         if matching:
             hypothesis = reference(component, tried, matching[0].id)
             cause = Cause(tuple(matching), _explained(trial, hypothesis, failing))
             others = tuple(fault for fault in known if fault not in matching)
             return Diagnosis((cause,), True, tried, others, len(places))
-    few = [place for place in places if place in failing][:_FEW]
-    probable = _probable(trial, known, few, _nearest_first(component, options, 1 if mostly_wrong else 0))
-    if probable is not None:
-        causes = tuple(_several(trial, known, places, probable))
+    few = _shortest(failing)[:_FEW]
+    short = [place for place in few if _length(place) <= _LONG] or few[:1]
+    for tried in _probable(trial, known, short, _nearest_first(component, options, 1)):
+        causes = tuple(_several(trial, known, places, tried))
         if 2 * sum(len(cause.checks) for cause in causes) >= len(failing):
-            return Diagnosis(causes, False, probable, (), len(places))
+            return Diagnosis(causes, False, tried, (), len(places))
     return Diagnosis((), False, options, (), len(places))
 
 
 def _probable(
     trial: Trial, known: Sequence[Fault], places: Sequence[Place], candidates: Iterable[Options]
-) -> Options | None:
-    """The conventions beside which one mistake explains most of a few failing places, half at least."""
+) -> list[Options]:
+    """The conventions beside which one mistake explains most of a few failing places, and half of them at least."""
 
     def most(tried: Options) -> int:
         suspects = (reference(trial.component, tried, fault.id) for fault in known)
         return max((len(_explained(trial, suspect, places)) for suspect in suspects), default=0)
 
-    best, explained = max(((tried, most(tried)) for tried in candidates), key=itemgetter(1))
-    return best if 2 * explained >= len(places) else None
+    explained = [(tried, most(tried)) for tried in candidates]
+    best = max(count for _, count in explained)
+    return [tried for tried, count in explained if count == best and 2 * count >= len(places)]
 
 
 def _several(trial: Trial, known: Sequence[Fault], places: Sequence[Place], options: Options) -> Iterator[Cause]:
-    """Mistakes that explain what fails between them, each a third of what it shows in, or half if that passes in part.
+    """Mistakes that explain what fails between them: each shows nowhere else, and explains a third of what it shows in.
 
-    Those that explain most come first, each with what those before it leave.
+    Those that explain most come first, each with what those before it leave. One that explains all that fails may show
+    in as many checks that pass.
     """
     right = reference(trial.component, options)
     sound = [place for place in places if place[0].observes == "values" and agrees(trial, right, place)]
@@ -194,8 +197,8 @@ def _several(trial: Trial, known: Sequence[Fault], places: Sequence[Place], opti
         suspect = reference(trial.component, options, fault.id)
         if explained := _explained(trial, suspect, wrong):
             spared = frozenset(p[0].id for p in sound if agrees(trial, suspect, p) is False) - explained
-            shown = _shows(trial, suspect, right, wrong) + len(spared)
-            if shown <= (2 if spared else 3) * len(explained):
+            shown = _shows(trial, suspect, right, wrong)
+            if len(spared) <= len(explained) == len(firsts) or (not spared and shown <= 3 * len(explained)):
                 found.setdefault((explained, spared), []).append(fault)
     left = frozenset(firsts)
 
@@ -236,7 +239,11 @@ def _quickest_first(checks: Sequence[Check], failing: Sequence[Place]) -> list[P
 
 def _shortest(places: Iterable[Place]) -> list[Place]:
     """Places with numbers before those with facts, which tell few mistakes apart; short runs first."""
-    return sorted(places, key=lambda place: (place[0].observes != "values", len(place[1].inputs.get("steps", ()))))
+    return sorted(places, key=lambda place: (place[0].observes != "values", _length(place)))
+
+
+def _length(place: Place) -> int:
+    return len(place[1].inputs.get("steps", ()))
 
 
 def _nearest_first(component: Component, options: Options, doubted: int) -> Iterable[Options]:

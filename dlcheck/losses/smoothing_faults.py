@@ -141,9 +141,9 @@ SMOOTHING = (
         for slug, says, true, other in _SHARES
     ),
     _ce(
-        "ce-label-smoothing-apart", "the even part is averaged apart, ignored examples too", IGNORED_COUNT,
+        "ce-label-smoothing-ignores-ignore-index", "the even part is averaged over ignored examples too", IGNORED_COUNT,
         "mask and weigh both parts, then divide once", _parts_apart(masked=False),
-        "https://github.com/pytorch/pytorch/issues/7455",
+        "https://github.com/pytorch/pytorch/issues/73205", "https://github.com/pytorch/pytorch/issues/7455",
     ),
     _ce(
         "ce-label-smoothing-apart-unweighted", "the even part is averaged apart, without the weights", UNWEIGHTED,
@@ -158,9 +158,8 @@ SMOOTHING = (
         "q = (1 - eps) y + eps / C", arguments("cross_entropy", lambda given: {**given, "label_smoothing": 0.0}),
     ),
     _ce(
-        "ce-label-smoothing-ignores-ignore-index", "ignored examples keep the smoothing part", IGNORED_COUNT,
+        "ce-label-smoothing-of-ignored", "ignored examples keep the smoothing part", IGNORED_COUNT,
         "mask both parts", of_targets(log_softmax, _smoothing_everyone),
-        "https://github.com/pytorch/pytorch/issues/73205",
     ),
     _ce(
         "ce-label-smoothing-classes-from-last-axis", "smoothing counts classes along the last axis",

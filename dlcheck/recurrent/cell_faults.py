@@ -159,6 +159,8 @@ CELLS = (
     faults("lstm", "plus-instead-of-times", "input gate and candidate are added", UNBOUNDED, "c = f c + i g",
             _lstm(lambda i, f, g, o, c, s: _read(s(f) * c + s(i) + np.tanh(g), o, s)),
             ("MartinuzziFrancesco/torchrecurrent/issues/22",)),
+    faults("lstm", "all-added", "gate, candidate and the old cell are added", UNBOUNDED, "c = f c + i g",
+           _lstm(lambda i, f, g, o, c, s: _read(c + s(i) + np.tanh(g), o, s))),
     faults("lstm", "cell-and-hidden-swapped-in-stack", "h and c are exchanged after every step", UNBOUNDED,
             "h, c = cell(x, (h, c))", _lstm(lambda i, f, g, o, c, s: _read(s(f) * c + s(i) * np.tanh(g), o, s)[::-1]),
             ("microsoft/nni/issues/2839",)),

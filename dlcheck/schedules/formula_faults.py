@@ -59,6 +59,12 @@ def _first_window(lr: Array, step: int, s: SimpleNamespace) -> Array:
     return lr * s.gamma if met and met[0] <= step <= met[-1] else lr
 
 
+def _before_second(lr: Array, step: int, s: SimpleNamespace) -> Array:
+    """A rate that is reduced from the first milestone on, and as it was from the second on."""
+    met = [milestone for milestone in s.milestones if step >= milestone]
+    return lr * s.gamma if len(met) == 1 else lr
+
+
 def _met(s: SimpleNamespace) -> list[float]:
     """The milestones that count, in the order given."""
     return [m for m in s.milestones if s.fractional == "reached" or m == int(m)]
@@ -153,6 +159,8 @@ FORMULAS = (
     faults("multistep_lr", "first-window", "the rate is reduced between two milestones only", TOO_HIGH,
             "gamma ** number of milestones passed", lambda c: formula(c, _first_window), ("d2l-ai/d2l-en/issues/1306",),
             multistep_lr="sched-multifactor-only-first-window"),
+    faults("multistep_lr", "back-at-second", "from the second milestone on the rate is as at first", TOO_HIGH,
+            "gamma ** number of milestones passed", lambda c: formula(c, _before_second)),
     faults("multistep_lr", "once", "the rate falls at the first milestone only", TOO_HIGH,
             "gamma ** number of milestones passed", lambda c: settings(c, lambda s: {"milestones": s.milestones[:1]})),
     faults("multistep_lr", "last-missed", "the last milestone is left out", TOO_HIGH,
