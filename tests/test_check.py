@@ -66,6 +66,38 @@ def hasty_cross_entropy(input, target, weight=None, ignore_index=-100, reduction
     return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
 
 
+def only_float32(input, dim=-1):
+    if input.dtype != torch.float32:
+        raise TypeError("only float32")
+    return torch.softmax(input, dim)
+
+
+def in_float32(input, dim=-1):
+    return torch.softmax(input.float(), dim).to(input.dtype)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"), [(only_float32, "it takes no float64"), (in_float32, "it computes in float32")]
+)
+def test_what_computes_in_float32_is_judged_in_it(target, words):
+    report = dlcheck.check(target, "softmax")
+    assert report.conforms
+    assert [finding.summary for finding in report.findings if words in finding.summary]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        lambda input, dim=-1: torch.softmax(input.float(), dim),
+        lambda input, dim=-1: torch.softmax(input, dim).add(torch.softmax(input.float(), dim)) / 2,
+        lambda input, dim=-1: torch.softmax(input.float(), dim).square().to(input.dtype),
+    ],
+    ids=["another dtype comes back", "half of it", "another function"],
+)
+def test_a_deviation_is_not_excused_by_float32(target):
+    assert not dlcheck.check(target, "softmax").conforms
+
+
 def test_several_mistakes_are_named_each_with_its_consequences():
     report = dlcheck.check(hasty_cross_entropy, "cross_entropy", examples=0)
     flags = [finding.flag for finding in report.findings if finding.severity == "error"]

@@ -172,14 +172,6 @@ def _upstream_ignored(component: str) -> Callable[..., Any]:
     return ones(component)
 
 
-def _single(component: str) -> Callable[..., Any]:
-    def swept(output: Node, cotangent: Array) -> Gradients:
-        found = reference.reverse(output, cotangent)
-        return {key: np.asarray(gradient, np.float32).astype(np.float64) for key, gradient in found.items()}
-
-    return _with(swept)(component)
-
-
 _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
     ("product-term-missing", "the product rule lacks its second term", _NO_LEARNING, "d(ab) = b da + a db",
      _rule("multiply", 1, lambda g, out, a, b: np.zeros_like(g))),
@@ -307,8 +299,6 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
     ("matmul-result-transposed", "gradients of matrix products come out transposed", _NO_LEARNING,
      "grad_A = G B^T, grad_B = A^T G",
      _rules(matmul=(_where_square(lambda g, a, b: b @ g.T, 0), _where_square(lambda g, a, b: g.T @ a, 1)))),
-    ("single-precision", "gradients pass through float32", "Training in float64 loses half its digits.",
-     "compute in the dtype of the input", _single),
 )  # fmt: skip
 
 

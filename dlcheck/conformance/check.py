@@ -76,6 +76,7 @@ def judge(
     trial = Trial(component, implementation, fixed)
     checks = all_checks(component)
     binding = [check for check in checks if check.severity == "error"]
+    narrowed = trial.narrowed(next(check.cases[0] for check in checks if check.observes == "values"))
     survivors = diagnosis.identify(trial, binding)
     followed = diagnosis.determined(component, survivors)
     best = diagnosis.reference(component, survivors[0])
@@ -97,7 +98,10 @@ def judge(
         for check, (_, case, comparison) in zip(checks, judged, strict=True)
         if case is not None
     ]
-    findings = root_cause_first([*findings, *explanation.unmet(component, followed, demanded or {})])
+    findings += explanation.unmet(component, followed, demanded or {})
+    if narrowed:
+        findings.append(_advice(component.name, "precision", f"{narrowed}; it is judged in float32"))
+    findings = root_cause_first(findings)
     outcomes = tuple(outcome for outcome, _, _ in judged)
     return Report(component.name, implementation.name, followed, outcomes, tuple(findings))
 
@@ -177,7 +181,11 @@ def _search(
 def _with_output(report: Report, printed: str) -> Report:
     if not printed.strip():
         return report
-    component, family = report.component, registry.families()[report.component]
     first = printed.strip().splitlines()[0]
-    advice = Finding(f"{family}.{component}.output", "advice", f"it prints: {first[:100]}", got=printed)
+    advice = replace(_advice(report.component, "output", f"it prints: {first[:100]}"), got=printed)
     return replace(report, findings=(*report.findings, advice))
+
+
+def _advice(component: str, about: str, says: str) -> Finding:
+    """Something worth knowing that no check of the component's list looks for."""
+    return Finding(f"{registry.families()[component]}.{component}.{about}", "advice", says)

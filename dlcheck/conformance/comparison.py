@@ -33,6 +33,7 @@ FACTS: dict[str, str] = {
 """The facts about a run that checks may look at in place of values, and what to say where they differ."""
 
 _FAR = 1e4
+_HALVES = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Trial:
         self._fixed = {name: value for name, value in self.given.items() if name in component.settings}
         self._form = form.named(component.form)
         self.random_runs = self._form.random_runs
+        self._widest = implementation.widest
         self._cases: dict[Case, Case] = {}
         self._seen: dict[Case, Observation | Exception] = {}
         self._surroundings = Surroundings()
@@ -77,10 +79,49 @@ class Trial:
     def case(self, case: Case) -> Case:
         """The case as both sides get it."""
         if case not in self._cases:
-            widest = self.implementation.widest
-            held = replace(case, dtype=widest) if case.dtype == "float64" != widest else case
+            held = replace(case, dtype=self._widest) if case.dtype == "float64" != self._widest else case
             self._cases[case] = prepared(held, self._fixed)
         return self._cases[case]
+
+    def narrowed(self, plain: Case) -> str:
+        """Why all is judged in float32 from here on; "" where it is not, because the implementation knows float64."""
+        reason = self._no_float64(plain) if self._widest == "float64" else ""
+        if not reason:
+            return ""
+        self._judge_in("float32")
+        try:
+            self.seen(plain)
+            return reason
+        except (NotProvided, Misbehaviour):
+            self._judge_in("float64")
+            return ""
+
+    def _no_float64(self, plain: Case) -> str:
+        """How the implementation refuses float64, or computes it in float32 throughout; "" if it does neither."""
+        try:
+            seen = self.seen(plain)
+        except (NotProvided, Misbehaviour) as error:
+            return f"it takes no float64: {error}" if _refuses(error) else ""
+        right = Reference(self.component)
+        expected = self.expected(right, plain)
+        kept = seen.facts.get("dtype") == expected.facts.get("dtype") and self.as_float32(right, plain)
+        narrow = [np.array_equal(run.flat, run.flat.astype(np.float32)) for run in (seen, expected)]
+        return "it computes in float32 what it is given in float64" if kept and narrow == [True, False] else ""
+
+    def as_float32(self, hypothesis: Reference, case: Case) -> bool:
+        """Whether all numbers of a case in float64 are what a hypothesis allows in float32."""
+        if case.run in self.random_runs or self.case(case).dtype != "float64":
+            return False
+        narrow = replace(self.case(case), dtype="float32")
+        got, allowed = self.seen(case).flat_as(hypothesis.observe(narrow)), hypothesis.allowance(narrow)
+        with np.errstate(all="ignore"):
+            error = np.inf if got is None else np.abs(got - hypothesis.observe(narrow).flat)
+            return bool(np.all(error <= Observation(allowed).flat))
+
+    def _judge_in(self, widest: str) -> None:
+        self._widest = widest
+        self._cases.clear()
+        self._seen.clear()
 
     def seen(self, case: Case) -> Observation:
         """What the implementation gave; raises NotProvided or Misbehaviour, the same each time."""
@@ -98,10 +139,11 @@ class Trial:
             return self._ran(case)
         except Refused:
             raise
-        except (NotProvided, Misbehaviour) as answer:
-            return answer
+        except (NotProvided, Misbehaviour) as said:
+            answer = said
         except Exception as error:
-            return raised(error, case.refusable)
+            answer = raised(error, case.refusable)
+        return NotProvided(str(answer)) if self.case(case).dtype in _HALVES and _refuses(answer) else answer
 
     def _ran(self, case: Case, again: bool = False) -> Observation:
         run = self.implementation.repeat if again else self.implementation.observe
@@ -221,6 +263,12 @@ class Trial:
         if case not in self._again:
             self._again[case] = self._ran(case, again=True)
         return self._again[case]
+
+
+def _refuses(answer: Exception) -> bool:
+    """Whether code says that it does not know a dtype. What torch raises where dtypes meet is no refusal."""
+    refusals = tuple(f"it raised {name}:" for name in ("TypeError", "ValueError", "AssertionError"))
+    return isinstance(answer, NotProvided) or str(answer).startswith(refusals) or "not implemented for '" in str(answer)
 
 
 def _compare_values(

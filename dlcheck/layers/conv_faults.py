@@ -145,16 +145,6 @@ def _accumulating() -> Replaces:
     return {"conv2d": forward, "conv2d_backward": backward}
 
 
-def _single_precision() -> Replaces:
-    def held(array: Array) -> Array:
-        return array.astype(np.float32).astype(np.float64)
-
-    def backward(*inputs: Any, **given: Any) -> Gradients:
-        return {name: held(gradient) for name, gradient in reference.conv2d_backward(*inputs, **given).items()}
-
-    return {"conv2d": lambda *inputs, **given: held(reference.conv2d(*inputs, **given)), "conv2d_backward": backward}
-
-
 GROUPS = "filters of group g read channels g C/G to (g + 1) C/G - 1"
 ARRAYS = (
     conv(
@@ -273,10 +263,6 @@ ARRAYS = (
         "conv2d-examples-accumulate", "sums go on from one example to the next",
         "What one example gets depends on those before it in the batch.", "start each example's sums at the bias",
         _accumulating(),
-    ),
-    conv(
-        "conv2d-single-precision", "float64 is computed in float32", "Gradient checks in float64 fail.",
-        "keep the dtype of the input", _single_precision(),
     ),
 )  # fmt: skip
 

@@ -86,16 +86,6 @@ def _bias_along_examples() -> Replaces:
     return {"linear": forward, "linear_backward": backward}
 
 
-def _single_precision() -> Replaces:
-    def held(array: Array) -> Array:
-        return array.astype(np.float32).astype(np.float64)
-
-    def backward(*inputs: Array, **given: Any) -> Gradients:
-        return {name: held(gradient) for name, gradient in reference.linear_backward(*inputs, **given).items()}
-
-    return {"linear": lambda *inputs, **given: held(reference.linear(*inputs, **given)), "linear_backward": backward}
-
-
 def _ignoring_upstream() -> Replaces:
     def backward(grad_output: Array, *inputs: Array, **given: Any) -> Gradients:
         return reference.linear_backward(np.ones_like(grad_output), *inputs, **given)
@@ -219,10 +209,6 @@ LINEAR = (
         "linear-upstream-ignored", "the upstream gradient is left out",
         "Layers above have no say in what the layers below learn.", "multiply by grad_output (the chain rule)",
         _ignoring_upstream(),
-    ),
-    _linear(
-        "linear-single-precision", "float64 is computed in float32", "Gradient checks in float64 fail.",
-        "keep the dtype of the input", _single_precision(),
     ),
 )  # fmt: skip
 
