@@ -1,6 +1,7 @@
 """Compare what an implementation gave with what a hypothesis (conventions, at most one fault) gives."""
 
 import math
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,7 +68,7 @@ class Trial:
         self._fixed = {name: value for name, value in self.given.items() if name in component.settings}
         self._form = form.named(component.form)
         self.random_runs = self._form.random_runs
-        self._widest = implementation.widest
+        self._widest, self._plain = implementation.widest, dict[str, Any]()
         self._cases: dict[Case, Case] = {}
         self._seen: dict[Case, Observation | Exception] = {}
         self._surroundings = Surroundings()
@@ -85,6 +86,7 @@ class Trial:
 
     def narrowed(self, plain: Case) -> str:
         """Why all is judged in float32 from here on; "" where it is not, because the implementation knows float64."""
+        self._plain = dict(plain.settings)
         reason = self._no_float64(plain) if self._widest == "float64" else ""
         if not reason:
             return ""
@@ -101,7 +103,7 @@ class Trial:
         try:
             seen = self.seen(plain)
         except (NotProvided, Misbehaviour) as error:
-            return f"it takes no float64: {error}" if _refuses(error) else ""
+            return f"it takes no float64: {error}" if isinstance(error, NotProvided) or error.declined else ""
         right = Reference(self.component)
         expected = self.expected(right, plain)
         kept = seen.facts.get("dtype") == expected.facts.get("dtype") and self.as_float32(right, plain)
@@ -143,7 +145,15 @@ class Trial:
             answer = said
         except Exception as error:
             answer = raised(error, case.refusable)
-        return NotProvided(str(answer)) if self.case(case).dtype in _HALVES and _refuses(answer) else answer
+        declined = isinstance(answer, Misbehaviour) and answer.declined and self._unusual(case)
+        return NotProvided(str(answer)) if declined else answer
+
+    def _unusual(self, case: Case) -> bool:
+        """Whether a case asks for what code may decline: half precision, or another setting than the plain case."""
+        usual = ChainMap(self._plain, dict(self.component.settings))
+        return self.case(case).dtype in _HALVES or any(
+            usual.get(name) != value for name, value in case.settings.items()
+        )
 
     def _ran(self, case: Case, again: bool = False) -> Observation:
         run = self.implementation.repeat if again else self.implementation.observe
@@ -263,12 +273,6 @@ class Trial:
         if case not in self._again:
             self._again[case] = self._ran(case, again=True)
         return self._again[case]
-
-
-def _refuses(answer: Exception) -> bool:
-    """Whether code says that it does not know a dtype. What torch raises where dtypes meet is no refusal."""
-    refusals = tuple(f"it raised {name}:" for name in ("TypeError", "ValueError", "AssertionError"))
-    return isinstance(answer, NotProvided) or str(answer).startswith(refusals) or "not implemented for '" in str(answer)
 
 
 def _compare_values(

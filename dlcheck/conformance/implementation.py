@@ -1,6 +1,7 @@
 """What an implementation is: code that runs cases, and says what it gave, what it lacks or how it misbehaved."""
 
 import os
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,14 @@ class Refused(Exception):
 
 
 class Misbehaviour(Exception):
-    """What code did in place of answering: it raised, returned a wrong thing, hung or crashed; one sentence."""
+    """What code did in place of answering: it raised, returned a wrong thing, hung or crashed; one sentence.
+
+    ``declined`` where it was the code's own ``raise`` or ``assert``: it may not know what it was asked for.
+    """
+
+    def __init__(self, says: str, declined: bool = False):
+        super().__init__(says)
+        self.declined = declined
 
 
 def raised(error: BaseException, refusable: bool = False) -> NotProvided | Misbehaviour:
@@ -43,7 +51,14 @@ def raised(error: BaseException, refusable: bool = False) -> NotProvided | Misbe
         return NotProvided(lines[0])
     theirs = next((frame for frame in frames if _OWN not in frame.filename), None)
     place = f" (at {os.path.basename(theirs.filename)}:{theirs.lineno}: {theirs.line})" if theirs else ""
-    return Misbehaviour(f"it raised {type(error).__name__}: {lines[0]}{place}")
+    own = frames[-1].line or "" if frames and not _installed(frames[-1].filename) else ""
+    declined = re.search(r"(^|: )(raise|assert) ", own) is not None
+    return Misbehaviour(f"it raised {type(error).__name__}: {lines[0]}{place}", declined)
+
+
+def _installed(file: str) -> bool:
+    """Whether a file is one of a library, whose errors are about how it is called."""
+    return "site-packages" in file or file.startswith(os.path.dirname(os.__file__))
 
 
 def _text(error: BaseException) -> str:

@@ -124,7 +124,7 @@ class Isolated(Implementation):
         if "not_provided" in answer:
             raise NotProvided(answer["not_provided"])
         if "failure" in answer:
-            raise Misbehaviour(answer["failure"])
+            raise Misbehaviour(answer["failure"], answer.get("declined", False))
         return Observation(answer["values"], answer["facts"], answer["lacks"])
 
     def _fork(self) -> None:

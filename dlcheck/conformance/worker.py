@@ -84,7 +84,9 @@ def _said(error: BaseException, refusable: bool) -> dict[str, Any]:
         known = error if isinstance(error, (NotProvided, Misbehaviour)) else raised(error, refusable)
     except BaseException:
         return {"broken": traceback.format_exc()}
-    return {"not_provided" if isinstance(known, NotProvided) else "failure": str(known)}
+    if isinstance(known, NotProvided):
+        return {"not_provided": str(known)}
+    return {"failure": str(known), "declined": known.declined}
 
 
 def fork(
