@@ -98,6 +98,47 @@ def test_a_deviation_is_not_excused_by_float32(target):
     assert not dlcheck.check(target, "softmax").conforms
 
 
+class SlopeInTraining(torch.nn.LeakyReLU):
+    def forward(self, input):
+        return torch.nn.functional.leaky_relu(input, self.negative_slope if self.training else 0.01)
+
+
+class LooseBias(torch.nn.Linear):
+    def __init__(self, in_features, out_features):
+        super().__init__(in_features, out_features)
+        del self.bias
+        self.bias = torch.zeros(out_features)
+
+
+class ForgetsInPlace(torch.nn.LeakyReLU):
+    def forward(self, input):
+        return torch.nn.functional.leaky_relu(input, 0.2 if self.inplace else self.negative_slope)
+
+
+def switches_on(tensor, mean=0.0, std=1.0):
+    return torch.nn.init.normal_(tensor, mean, std).requires_grad_()
+
+
+def clipped_noise(image, std, generator):
+    return image + std * torch.randn(image.shape, generator=generator, dtype=image.dtype).clamp(-2.5, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("target", "component", "words"),
+    [
+        (SlopeInTraining, "leaky_relu", "in evaluation mode it gives other numbers"),
+        (LooseBias, "linear", "the module's bias is no parameter"),
+        (ForgetsInPlace, "leaky_relu", "with inplace=True it gives the same numbers"),
+        (switches_on, "normal_", "it switched requires_grad on"),
+        (clipped_noise, "gaussian_noise", "noise reaches as far as its law does"),
+    ],
+)
+def test_what_shows_in_one_mode_or_tail_is_found(target, component, words):
+    report = dlcheck.check(target, component)
+    assert not report.conforms
+    assert [finding for finding in report.findings if words in finding.summary], str(report)
+
+
 def test_several_mistakes_are_named_each_with_its_consequences():
     report = dlcheck.check(hasty_cross_entropy, "cross_entropy", examples=0)
     flags = [finding.flag for finding in report.findings if finding.severity == "error"]

@@ -25,7 +25,7 @@ POINTS = np.array(
     [[-6.0, -0.5, 1.25, 2.5, -1.5, 0.625], [2.0, -3.0, 0.75, -0.875, 1.5, -2.25], [-4.5, 1.75, -1.0, 0.5, 2.75, -0.75]]
 )
 """Both signs, both sides of 1, away from the kink, and exact in every dtype."""
-HUGE = np.array([-1000.0, 1000.0, -750.0, 750.0])
+HUGE = np.array([-1000.0, 1000.0, -750.0, 750.0, -1e6, 1e6])
 """Beyond the range of exp in every dtype, float64 included."""
 INFINITE = np.array([-np.inf, np.inf, 1.0])
 TINY = np.array([0.0, -0.0, 5e-324, -5e-324, 1e-310, -1e-310, 2.0**-1000, -(2.0**-1000)])
@@ -115,6 +115,7 @@ def _late(x: Array, also: dict[str, Array]) -> Iterator[tuple[Any, ...]]:
     shaped = [_forward(_away_from_zero(shape, 1), also=also) for shape in (*SHAPES, *(() if also else ((),)))]
     yield "shapes", "it takes any shape, empty ones too", (*shaped, *map(_backward, shaped[2:]))
     yield "layouts", "it takes views: strided, transposed and read-only", _in_layouts(*both)
+    yield "in_place", "with inplace=True it gives the same numbers", (replace(plain, layout="in_place"),)
     yield "infinities", "at infinity it takes its limits", (_forward(INFINITE, also=also),), None, "values", "advice"
 
 
@@ -194,6 +195,8 @@ def _maxout(component: Component) -> Iterator[tuple[Any, ...]]:
     yield "ties", "equal maps share the gradient in one of the ways in use", (_tied(),)
     yield "gradient", "the largest map receives the unit's gradient", square[1:], searches[1]
     yield "negative", "the largest of very negative maps is negative", low
+    high = _maxout_of(1e6 * square[0].inputs["x"], *(square[0].inputs[name] for name in ("weight", "bias")))
+    yield "large", "large inputs are as good as any", (high,)
     yield "infinite", "a map at -inf is never the largest", (_maxout_of(x, weight, masked),)
     nan = _maxout_of(np.array([[1.0, 2.0], [np.nan, 1.0]]), weight, np.zeros((2, 2)))
     yield "nan", "NaN stays NaN and touches no other example", (nan,)

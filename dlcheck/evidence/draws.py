@@ -20,6 +20,7 @@ from dlcheck.evidence.statistics import (
     TestResult,
     _normal_quantile,
     _views,
+    extremes_test,
     kolmogorov_smirnov_test,
     smallest_bias,
     two_sample_test,
@@ -152,6 +153,8 @@ def _possible(name: str, values: Array, law: Law) -> TestResult:
 
 def _tests(name: str, values: Array, law: Law) -> Iterator[Test]:
     yield from _distribution(name, values, law, f"{name} has its law")
+    if callable(law):
+        yield partial(extremes_test, np.clip(law(values), 0, 1), f"{name} reaches as far as its law does")
     if values.ndim > 1:
         for index in np.ndindex(values.shape[1:]):
             yield from _distribution(name, values[:, *index], law, f"{name} has its law at {index}")

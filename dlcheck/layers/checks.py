@@ -66,6 +66,11 @@ def _in_dtypes(cases: Cases, *dtypes: str) -> Cases:
     return tuple(replace(case, dtype=dtype) for dtype in dtypes for case in cases)
 
 
+def _large(cases: Cases) -> Cases:
+    """The cases with inputs of size 1e6."""
+    return tuple(replace(case, inputs={**case.inputs, "x": 1e6 * case.inputs["x"]}) for case in cases)
+
+
 def _in_layouts(cases: Cases) -> Cases:
     return tuple(replace(case, layout=layout) for layout in LAYOUTS for case in cases)
 
@@ -105,6 +110,7 @@ def _linear() -> Iterator[tuple[Any, ...]]:
     any_rank = _any_dense(True, unequal).map(lambda case: _refusable(case)[0])
     yield "extra_axes", "it is applied along the last axis, whatever axes come before", _refusable(*further), any_rank
     yield "sizes", "it takes one input, one output and many", (*_dense((3, 1), 1), *_dense((2, 65), 2))
+    yield "large", "large inputs are as good as any", _large(plain)
     yield "float32", "it is right in float32", _in_dtypes(plain, "float32")
     yield "half", "it is right in float16 and bfloat16", _refusable(*_in_dtypes(plain[1:], *HALVES))
     yield "layouts", "it takes views: strided, transposed and read-only", _in_layouts(plain)
@@ -190,6 +196,7 @@ def _conv2d() -> Iterator[tuple[Any, ...]]:
     says = "the gradients are right whatever the sizes"
     yield "gradient_sizes", says, _backward((*oblong, *alike, *small))
     yield from _conv2d_settings()
+    yield "large", "large inputs are as good as any", _large(plain)
     yield "float32", "it is right in float32", _in_dtypes(plain, "float32")
     yield "half", "it is right in float16 and bfloat16", _refusable(*_in_dtypes(plain[1:], *HALVES))
     yield "layouts", "it takes views: strided, transposed and read-only", _in_layouts(plain)

@@ -69,9 +69,13 @@ def _close() -> Case:
     return _errors(1e8 + np.array([1.0, -2.0, 4.0]), np.full(3, 1e8))
 
 
+FAR = np.array([1e8, -3e8, 7e7 + 1]), np.array([-3.0, 1.0, 2.0])
+
+
 def _mse(component: Component) -> Rows:
     yield from _first_errors()
     yield "cancellation", "large values close together keep their digits", (_close(),)
+    yield "far", "large errors keep their digits", both(_errors(*FAR))
     yield from _last_errors(_errors(reduction="sum"))
 
 
@@ -85,11 +89,10 @@ def _huber(component: Component) -> Rows:
     deltas = [_errors(delta=delta) for delta in (0.5, 2.0, 3.0)]
     settings = reductions(delta=st.sampled_from([0.25, 0.5, 1.5, 3.0]))
     search = drawn_of(_elementwise, shapes(least=1, shortest=1), settings=settings)
-    far = np.array([1e8, -3e8, 7e7 + 1]), np.array([-3.0, 1.0, 2.0])
     float32 = replace(_errors(np.array([1e5, -3e5, 7e4]), np.zeros(3)), dtype="float32")
     yield from _first_errors()
     yield "delta", "it obeys delta, in value and slope", both(*deltas, _errors(delta=0.5, reduction="none")), search
-    yield "far", "large errors keep their digits", (*both(_errors(*far), _errors(*far, delta=0.5)), *both(float32))
+    yield "far", "large errors keep their digits", (*both(_errors(*FAR), _errors(*FAR, delta=0.5)), *both(float32))
     yield from _last_errors(_errors(delta=2.0, reduction="sum"))
 
 
@@ -149,6 +152,7 @@ def _zero_logits(**settings: Any) -> Case:
 
 LOG_PROBABILITIES = np.log([[0.125, 0.25, 0.5, 0.125], [0.5, 0.0625, 0.1875, 0.25], [0.375, 0.125, 0.3125, 0.1875]])
 PROBABILITIES = np.array([[0.25, 0.125, 0.0625, 0.5625], [0.125, 0.375, 0.25, 0.25], [0.5, 0.25, 0.125, 0.125]])
+RARE = np.array([[1e-4, 1e-7, 0.5, 0.4998999], [0.25, 0.25, 0.4999, 1e-4], [1e-12, 0.5, 0.25, 0.25]])
 ONE_HOT = np.array([[0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.5, 0.0], [0.0, 0.0, 0.0, 1.0]])
 
 
@@ -172,6 +176,7 @@ def _kl(component: Component) -> Rows:
     yield "batchmean", "it divides by the examples", both(case(reduction="batchmean"))
     unnormalised = case(input=LOG_PROBABILITIES - 0.5)
     yield "unnormalised", "the input is used as it is", both(unnormalised)
+    yield "small_targets", "small targets count", both(case(RARE), case(RARE, reduction="none"))
     yield "zero_targets", "a term is 0 where the target is 0", both(case(ONE_HOT), case(ONE_HOT, reduction="none"))
     logs = [case(np.log(PROBABILITIES), log_target=True, **how) for how in plain_and("batchmean")]
     yield "log_target", "the target may be given by its logarithm", both(*logs)

@@ -149,6 +149,7 @@ def cross_entropy(component: Component) -> Rows:
 
 def nll(component: Component) -> Rows:
     yield from _first_classes()
+    yield "extremes", "log-probabilities may be very low", both(_classes(1e3 * SCORES))
     yield from _images()
     masked = np.where(SCORES == 0.25, -np.inf, SCORES)
     says = "a class at -inf that is not the target's is left alone"

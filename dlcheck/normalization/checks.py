@@ -302,7 +302,7 @@ def _search(draw: st.DrawFn, run: str) -> Case:
 
 LRN_SHAPE = (2, 7, 1, 3)
 """More channels than examples, so that a loop over the wrong axis shows; more than the widest common window."""
-STRONG = {"size": 3, "alpha": 1.5, "beta": 0.75, "k": 2.0}
+STRONG = {"size": 3, "alpha": 1.75, "beta": 0.75, "k": 2.5}
 
 
 def _lrn(seed: int = 1, shape: Shape = LRN_SHAPE, run: str = "forward", **settings: Any) -> Case:

@@ -174,6 +174,7 @@ def _windows(make: Make, content: Content, **fixed: Any) -> Iterator[Row]:
 
 def _late(make: Make, content: Content) -> Iterator[Row]:
     both = _both([make(content(PLAIN, 0))])
+    yield "large", "large values are as good as any", _both([make(1e6 * content(PLAIN, 0))])
     yield "float32", "it is right in float32", _in_dtypes(("float32",), *both)
     yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, *both)
     yield "shapes", "it takes a single window, one channel", _both(make(content(shape, 0)) for shape in SMALL)

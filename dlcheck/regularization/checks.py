@@ -107,6 +107,9 @@ GRADS: list[Array | None] = [
 """Several tensors, of which one is large and one small, with elements on both sides of every limit."""
 
 
+SCALARS: list[Array | None] = [GRADS[0], np.array(-2.5), np.array(0.75)]
+
+
 def _clip(grads: list[Array | None] | None = None, *, run: str = "clip", given_as: str = "", **settings: Any) -> Case:
     inputs: dict[str, Any] = {"grads": GRADS if grads is None else grads}
     return Case(run, inputs | ({"given_as": given_as} if given_as else {}), settings)
@@ -137,6 +140,7 @@ def _clip_norm(component: Component) -> Rows:
     types = [_clip(run=run, max_norm=1.0, norm_type=p) for run in ("clip", "norm") for p in (1.0, 3.0, float("inf"))]
     yield "norm_type", "it obeys norm_type: 1, 3 and infinity", types
     yield "epsilon", "what is added to the norm is one of those in use", (_clip(tiny, max_norm=5e-4),)
+    yield "scalars", "numbers without axes are clipped too", (_clip(SCALARS, max_norm=1.0),)
     yield "zeros", "gradients of zeros stay zeros, not NaN", (_clip(zeros, max_norm=1.0), _clip(zeros, max_norm=0.0))
     yield "limit_zero", "max_norm may be 0", (_clip(max_norm=0.0),)
     yield "missing", "a parameter without a gradient is passed over", (_clip(missing, max_norm=1.0),)
@@ -169,6 +173,7 @@ def _clip_value(component: Component) -> Rows:
     yield "missing", "a parameter without a gradient is passed over", (_clip(missing, clip_value=1.0),)
     handed = _clip([GRADS[0]], given_as="alone", clip_value=1.0), _clip(given_as="generator", clip_value=1.0)
     yield "handed_over", "it takes a single tensor, and a generator, which can be gone through once", handed
+    yield "scalars", "numbers without axes are bounded too", (_clip(SCALARS, clip_value=1.0),)
     yield "infinite", "infinite elements are bounded too", (_clip(infinite, clip_value=1.0),)
     yield "nan", "NaN stays NaN and touches no other element", (_clip(undefined, clip_value=1.0),)
     yield "float32", "it is right in float32", _in_dtypes(("float32",), _clip(clip_value=1.0))

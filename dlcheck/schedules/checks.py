@@ -90,6 +90,9 @@ def _by_steps(component: Component) -> Iterator[Named]:
     yield "groups", "each group has its own value", [_case(component, plain, 6, rates=_rates(component)[::-1])]
     yield from _sequences(component, plain)
     yield "long_run", "a hundred steps", [_case(component, {**plain, **_SLOW.get(name, {})}, 100)]
+    if component.inputs == ("lr",):
+        bottomless = {**plain, "eta_min": 0.0} if "eta_min" in plain else plain
+        yield "small_rates", "small rates are as good as any", [_case(component, bottomless, 9, rates=1e-9 * _RATES)]
 
 
 _SLOW: dict[str, Settings] = {

@@ -56,6 +56,7 @@ def arguments(
         if name not in arrays and name in spelled and known and known[spelled[name]].default is inspect.Parameter.empty:
             raise NotProvided(f"it cannot do without {name}")
     further = {spelled[name]: arrays[name] for name in component.optional if name in arrays} | dict(also or {})
+    further |= in_place(called, case)
     count, derived = len(component.inputs), component.construct(case)
     settings = calling.keywords(called.code, component, case.settings, called.fixed, count, {**derived, **further})
     return [arrays[name] for name in component.inputs], {**settings, **further}
@@ -66,7 +67,15 @@ def constructor_keywords(called: Called, case: Case) -> dict[str, Any]:
     component, accepted = called.component, calling.parameters(called.code) or {}
     derived = component.construct(case)
     shapes = {name: value for name, value in derived.items() if name in accepted and name not in component.settings}
-    return calling.keywords(called.code, component, {**shapes, **case.settings}, called.fixed, derived=derived)
+    settings = {**shapes, **case.settings, **in_place(called, case)}
+    return calling.keywords(called.code, component, settings, called.fixed, derived=derived)
+
+
+def in_place(called: Called, case: Case) -> dict[str, bool]:
+    """The keyword that asks code to write its output into its input; raises NotProvided where it has none."""
+    if case.layout == "in_place" and "inplace" not in (calling.parameters(called.code) or {}):
+        raise NotProvided("it does not accept inplace")
+    return {"inplace": True} if case.layout == "in_place" else {}
 
 
 def held_names(called: Called, case: Case, has: Callable[[str], bool]) -> list[str]:
@@ -131,7 +140,8 @@ class TorchFunction(Implementation):
             calling.unchanged(tensors[name], np.asarray(case.inputs[name])) and tensors[name].grad is None
             for name in names
         )
-        return Observation(values, {"dtype": calling.dtype_name(output), "purity": pure, **facts}, lacks)
+        facts = {"dtype": calling.dtype_name(output), **facts} | ({} if case.layout == "in_place" else {"purity": pure})
+        return Observation(values, facts, lacks)
 
     def made(self, case: Case, tensors: dict[str, torch.Tensor]) -> tuple[Run, dict[str, torch.Tensor]]:
         """What gives the output for tensors like those of a case, and the tensors whose gradients are asked for."""
@@ -223,6 +233,9 @@ class TorchModule(TorchFunction):
         built = made_with(self, case, tensors)
         module = self.code(**constructor_keywords(self, case), **built).to(self.device, getattr(torch, case.dtype))
         parameters = dict(module.named_parameters())
+        for name in self.component.parameters:
+            if name not in parameters and isinstance(getattr(module, name, None), torch.Tensor):
+                raise Misbehaviour(f"the module's {name} is no parameter: nothing trains it")
         held = {name: parameters.get(name) for name in held_names(self, case, parameters.__contains__)}
         for name, parameter in held.items():
             if parameter is None:
@@ -230,7 +243,29 @@ class TorchModule(TorchFunction):
             with torch.no_grad():
                 parameter.copy_(tensors[name].reshape(parameter.shape))
         forwarded = [name for name in tensors if name not in held and name not in built]
-        return lambda arrays: module(*(arrays[name] for name in forwarded)), {**tensors, **held}  # type: ignore[dict-item]
+
+        def run(arrays: Mapping[str, Any]) -> Any:
+            handed = [arrays[name] for name in forwarded]
+            before = [_copied(array) for array in handed]
+            output = module(*handed)
+            if case.run == "forward" and all(map(calling.unchanged, handed, before)):
+                _expect_alike_in_evaluation(module, handed, output)
+            return output
+
+        return run, {**tensors, **held}  # type: ignore[dict-item]
+
+
+def _expect_alike_in_evaluation(module: torch.nn.Module, handed: list[Any], output: Any) -> None:
+    """Raises Misbehaviour where evaluation gives other numbers than training, which come again themselves."""
+
+    def same(other: Any) -> bool:
+        return isinstance(other, torch.Tensor) and calling.unchanged(other, calling.to_numpy(output, "the output"))
+
+    if isinstance(output, torch.Tensor):
+        evaluated = module.eval()(*handed)
+        if not same(evaluated) and same(module.train()(*handed)):
+            raise Misbehaviour("in evaluation mode it gives other numbers")
+        module.train()
 
 
 class NumpyFunction(Implementation):

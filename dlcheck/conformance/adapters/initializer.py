@@ -34,17 +34,17 @@ class Initializer(Implementation):
         # code that takes a generator should not look at the global stream, which then goes on from run to run
         torch.manual_seed(next(self.seeds) if self._takes_generator() else seed)
         stream = {"generator": torch.Generator(self.device).manual_seed(seed)} if self._takes_generator() else {}
-        return [self._one(case, {**settings, **stream}) for _ in range(draws)]
+        return [self._one(case, {**settings, **stream}, required=draw % 2 == 0) for draw in range(draws)]
 
-    def _one(self, case: Case, settings: Mapping[str, Any]) -> torch.Tensor:
+    def _one(self, case: Case, settings: Mapping[str, Any], required: bool) -> torch.Tensor:
         made = torch.full(case.inputs["shape"], float("nan"), dtype=getattr(torch, case.dtype), device=self.device)
-        parameter = torch.nn.Parameter(made)
-        returned = self.code(parameter, **settings)
-        if returned is not parameter:
+        made.requires_grad_(required)
+        returned = self.code(made, **settings)
+        if returned is not made:
             raise Misbehaviour(f"it returned {_described(returned)}, expected the very tensor that it was given")
-        if not parameter.requires_grad:
-            raise Misbehaviour("it switched requires_grad off")
-        return parameter
+        if made.requires_grad != required:
+            raise Misbehaviour(f"it switched requires_grad {'off' if required else 'on'}")
+        return made
 
     def _facts(self, case: Case, settings: Mapping[str, Any], first: list[torch.Tensor], seed: int) -> dict[str, Any]:
         """Whether successive draws differ, and whether a generator, where one is accepted, is obeyed."""
