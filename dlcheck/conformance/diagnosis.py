@@ -163,7 +163,7 @@ def diagnose(trial: Trial, checks: Sequence[Check], failing: Sequence[Place], op
     few = _shortest(failing)[:_FEW]
     short = [place for place in few if _length(place) <= _LONG] or few[:1]
     for tried in _probable(trial, known, short, _nearest_first(component, options, 1)):
-        causes = tuple(_several(trial, known, places, tried))
+        causes = tuple(_several(trial, known, places, tried, right))
         if 2 * sum(len(cause.checks) for cause in causes) >= len(failing):
             return Diagnosis(causes, False, tried, (), len(places))
     return Diagnosis((), False, options, (), len(places))
@@ -183,11 +183,13 @@ def _probable(
     return [tried for tried, count in explained if count == best and 2 * count >= len(places)]
 
 
-def _several(trial: Trial, known: Sequence[Fault], places: Sequence[Place], options: Options) -> Iterator[Cause]:
+def _several(
+    trial: Trial, known: Sequence[Fault], places: Sequence[Place], options: Options, identified: Reference
+) -> Iterator[Cause]:
     """Mistakes that explain what fails between them: each shows nowhere else, and explains a third of what it shows in.
 
     Those that explain most come first, each with what those before it leave. One that explains all that fails may show
-    in as many checks that pass.
+    in as many checks that pass. What is right under the conventions ``identified`` explains nothing.
     """
     right = reference(trial.component, options)
     sound = [place for place in places if place[0].observes == "values" and agrees(trial, right, place)]
@@ -198,7 +200,7 @@ def _several(trial: Trial, known: Sequence[Fault], places: Sequence[Place], opti
     found: dict[tuple[frozenset[str], frozenset[str]], list[Fault]] = {}
     for fault in known:
         suspect = reference(trial.component, options, fault.id)
-        visible = frozenset(place[0].id for place in wrong if not _alike(trial, suspect, right, place))
+        visible = frozenset(place[0].id for place in wrong if not _alike(trial, suspect, identified, place))
         if explained := visible & _explained(trial, suspect, wrong):
             spared = frozenset(p[0].id for p in sound if agrees(trial, suspect, p) is False) - explained
             if len(spared) <= len(explained) == len(firsts) or (not spared and len(visible) <= 3 * len(explained)):
