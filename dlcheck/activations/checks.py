@@ -115,13 +115,21 @@ def _late(x: Array, also: dict[str, Array]) -> Iterator[tuple[Any, ...]]:
     shaped = [_forward(_away_from_zero(shape, 1), also=also) for shape in (*SHAPES, *(() if also else ((),)))]
     yield "shapes", "it takes any shape, empty ones too", (*shaped, *map(_backward, shaped[2:]))
     yield "layouts", "it takes views: strided, transposed and read-only", _in_layouts(*both)
-    yield "in_place", "with inplace=True it gives the same numbers", (replace(plain, layout="in_place"),)
     yield "infinities", "at infinity it takes its limits", (_forward(INFINITE, also=also),), None, "values", "advice"
 
 
 def _elementwise(component: Component, x: Array) -> Iterator[tuple[Any, ...]]:
     yield from _early(component, x, {})
     yield from _late(x, {})
+
+
+def _in_place(x: Array) -> Iterator[tuple[Any, ...]]:
+    yield "in_place", "with inplace=True it gives the same numbers", (replace(_forward(x), layout="in_place"),)
+
+
+def _relu(component: Component) -> Iterator[tuple[Any, ...]]:
+    yield from _elementwise(component, POINTS)
+    yield from _in_place(POINTS)
 
 
 def _leaky_relu(component: Component) -> Iterator[tuple[Any, ...]]:
@@ -134,6 +142,7 @@ def _leaky_relu(component: Component) -> Iterator[tuple[Any, ...]]:
     yield from _early(component, POINTS, {})
     yield "slopes", "it obeys negative_slope: 0, negative and above 1 too", (*chosen, *map(_backward, chosen)), search
     yield from _late(POINTS, {})
+    yield from _in_place(POINTS)
 
 
 def _prelu(component: Component) -> Iterator[tuple[Any, ...]]:
@@ -259,7 +268,7 @@ def _softmax(component: Component) -> Iterator[tuple[Any, ...]]:
 _LISTS: dict[str, Callable[[Component], Iterator[tuple[Any, ...]]]] = {
     "sigmoid": lambda component: _elementwise(component, POINTS),
     "tanh": lambda component: _elementwise(component, POINTS),
-    "relu": lambda component: _elementwise(component, POINTS),
+    "relu": _relu,
     "leaky_relu": _leaky_relu,
     "prelu": _prelu,
     "maxout": _maxout,

@@ -138,7 +138,7 @@ def _arrangements(component: Component) -> Iterator[Part]:
     says = "dropout acts between layers, not after the last: with a share of 1 the upper layer reads zeros"
     all_dropped = {"num_layers": 2, "dropout": 1.0}
     yield "dropout", says, _both(component, 3, 2, all_dropped), None
-    cases = [_case(component, 3, 2, all_dropped, evaluation=True), _case(component, 3, 2, evaluation=True, state=True)]
+    cases = [_case(component, 3, 2, all_dropped, evaluation=True), _case(component, 3, 3, evaluation=True, state=True)]
     yield "evaluation", "in evaluation nothing is dropped, and all else is as in training", cases, None
     says = "dropout keeps a share 1 - p of the numbers, and divides them by it"
     yield "dropout_law", says, [_dropping(component)], None

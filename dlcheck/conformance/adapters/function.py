@@ -171,7 +171,8 @@ def again(run: Run, arrays: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
 
 
 def _copied(array: Any) -> Array:
-    return np.array(array.detach().to("cpu", torch.float64) if isinstance(array, torch.Tensor) else array, np.float64)
+    held = array.detach().to("cpu", torch.float64).numpy() if isinstance(array, torch.Tensor) else array
+    return np.array(held, np.float64)
 
 
 def _backwards(array: Any) -> Any:
@@ -248,24 +249,20 @@ class TorchModule(TorchFunction):
             handed = [arrays[name] for name in forwarded]
             before = [_copied(array) for array in handed]
             output = module(*handed)
-            if case.run == "forward" and all(map(calling.unchanged, handed, before)):
+            in_place = not all(map(calling.unchanged, handed, before))
+            if case.run == "forward" and isinstance(output, torch.Tensor) and not in_place:
                 _expect_alike_in_evaluation(module, handed, output)
             return output
 
         return run, {**tensors, **held}  # type: ignore[dict-item]
 
 
-def _expect_alike_in_evaluation(module: torch.nn.Module, handed: list[Any], output: Any) -> None:
+def _expect_alike_in_evaluation(module: torch.nn.Module, handed: list[Any], output: torch.Tensor) -> None:
     """Raises Misbehaviour where evaluation gives other numbers than training, which come again themselves."""
-
-    def same(other: Any) -> bool:
-        return isinstance(other, torch.Tensor) and calling.unchanged(other, calling.to_numpy(output, "the output"))
-
-    if isinstance(output, torch.Tensor):
-        evaluated = module.eval()(*handed)
-        if not same(evaluated) and same(module.train()(*handed)):
-            raise Misbehaviour("in evaluation mode it gives other numbers")
-        module.train()
+    trained, evaluated = _copied(output), module.eval()(*handed)
+    repeated = module.train()(*handed)
+    if not calling.unchanged(evaluated, trained) and calling.unchanged(repeated, trained):
+        raise Misbehaviour("in evaluation mode it gives other numbers")
 
 
 class NumpyFunction(Implementation):
