@@ -250,7 +250,7 @@ def clip_grad_norm(
     if error_if_nonfinite and not np.isfinite(total):
         raise ValueError(f"the norm of the gradients must be finite, not {total}")
     factor = clipping_factor(total, limit, epsilon, nonfinite)
-    return [None if grad is None else grad * factor for grad in arrays], total
+    return [None if grad is None else np.asarray(grad * factor) for grad in arrays], total
 
 
 def clipping_factor(total: float, limit: float, epsilon: float = 1e-6, nonfinite: Nonfinite = "scaled") -> float:
@@ -276,7 +276,7 @@ def clip_grad_value(grads: Grads, clip_value: float) -> list[np.ndarray | None]:
     Source: Mikolov, Statistical Language Models Based on Neural Networks (2012), section 3.2.2.
     """
     limit = _not_negative("clip_value", clip_value)
-    return [None if grad is None else np.clip(_real("grads", grad), -limit, limit) for grad in grads]
+    return [None if grad is None else np.asarray(np.clip(_real("grads", grad), -limit, limit)) for grad in grads]
 
 
 # --- early stopping --------------------------------------------------------------------------------------------------
