@@ -99,11 +99,16 @@ class Trial:
             return ""
 
     def _no_float64(self, plain: Case) -> str:
-        """How the implementation refuses float64, or computes it in float32 throughout; "" if it does neither."""
+        """How the implementation refuses float64, or is a function that computes it in float32; "" if neither.
+
+        What keeps state in float32 loses the digits of its caller's numbers for good, which is a mistake.
+        """
         try:
             seen = self.seen(plain)
         except (NotProvided, Misbehaviour) as error:
             return f"it takes no float64: {error}" if isinstance(error, NotProvided) or error.declined else ""
+        if self.component.form != "function":
+            return ""
         right = Reference(self.component)
         expected = self.expected(right, plain)
         kept = seen.facts.get("dtype") == expected.facts.get("dtype") and self.as_float32(right, plain)
