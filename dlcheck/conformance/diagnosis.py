@@ -222,8 +222,10 @@ def _explained(trial: Trial, hypothesis: Reference, failing: Sequence[Place]) ->
 
 
 def _alike(trial: Trial, suspect: Reference, right: Reference, place: Place) -> bool:
-    """Whether a suspect's numbers are the right ones in one place, for laws but for roundings."""
+    """Whether a suspect's numbers are the right ones in one place, for laws but for roundings; facts are no numbers."""
     case = trial.case(place[1])
+    if place[0].observes != "values":
+        return False
     try:
         if case.run not in trial.random_runs:
             return suspect.digest(case) == right.digest(case)
@@ -275,6 +277,6 @@ def _reproduces(
                 return False
         except (NotProvided, Misbehaviour):
             continue
-        drawn = place[0].observes == "values" and place[1].run in trial.random_runs
+        drawn = place[1].run in trial.random_runs
         reproduced = reproduced or (place in failing and not (drawn and _alike(trial, hypothesis, right, place)))
     return reproduced
