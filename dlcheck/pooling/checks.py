@@ -343,6 +343,7 @@ def _global_avg_pool2d() -> Iterator[Row]:
     yield "values", "it gives the mean of each channel", plain[:1], searches[0]
     yield "gradient", "every place receives an equal part of the gradient", plain[1:], searches[1]
     yield "nan", "NaN stays NaN and touches no other channel", _whole(nan)[:1]
+    yield "large", "large values are as good as any", _whole(1e6 * _distinct((1, 2, 2, 3)))
     yield "float32", "it is right in float32", _in_dtypes(("float32",), *plain)
     yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, *plain)
     yield "shapes", "it takes one place, one row", tuple(case for pair in shaped for case in pair)

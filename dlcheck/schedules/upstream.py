@@ -1,4 +1,4 @@
-"""What torch itself provides for the schedules, and the deviations of it that we know."""
+"""What torch itself provides for the schedules, and the deviation of it that we know."""
 
 from dlcheck.component import Counterpart
 

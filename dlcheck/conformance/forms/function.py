@@ -1,6 +1,7 @@
 """Functions of arrays: the reference has ``name``, and ``name_backward(grad_output, ...)`` with gradients by input."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -52,10 +53,11 @@ def backward(reference: Reference, case: Case) -> Observation:
 
 def snippet(component: Component, case: Case) -> list[str]:
     """Call the function, or build the module and put its parameters in."""
-    names = list(given(component, case))
+    names, in_place = list(given(component, case)), case.layout == "in_place"
+    case = replace(case, settings={**case.settings, "inplace": True}) if in_place else case
     lines = [f"{name} = {tensor(case.inputs[name], case)}" for name in names]
     wanted = names if component.differentiable is None else component.differentiable
-    lines += [f"{name}.requires_grad_()" for name in names if name in wanted]
+    lines += [f"{name}.requires_grad_()" for name in names if name in wanted and not in_place]
     held = [name for name in names if name in component.parameters]
     forwarded = ", ".join(name for name in names if name not in held)
     optional = "".join(f", {name}={name}" for name in names if name in component.optional)
