@@ -122,9 +122,9 @@ class Case:
 
     ``run`` is a run of the component's form ("forward" or "backward" of a function, "trajectory" of an optimizer, ...);
     ``inputs`` are arrays by argument name as that form has them, ``settings`` keywords, ``dtype`` and ``layout`` how
-    the arrays reach the implementation ("in_place": it is asked to write into them). ``exact`` says that no input may be
-    perturbed when the allowed error is estimated (ties and kinks). ``refusable``: code that raises here, in place of giving a wrong
-    answer, lacks what the case asks for and is not wrong.
+    the arrays reach the implementation ("in_place": it is asked to write into them). ``exact`` says that no input may
+    be perturbed when the allowed error is estimated (ties and kinks). ``refusable``: code that raises here, in place of
+    giving a wrong answer, lacks what the case asks for and is not wrong.
     """
 
     run: str
