@@ -195,8 +195,12 @@ def _several(
     sound = [place for place in places if place[0].observes == "values" and agrees(trial, right, place)]
     wrong = [place for place in _shortest(places) if agrees(trial, right, place) is False]
     firsts = {check.id: case for check, case in reversed(wrong)}
-    # draws of few cases tell few mistakes apart
-    wrong = [place for place in wrong if place[1].run in trial.random_runs or place[1] is firsts[place[0].id]]
+    # draws and facts of few cases tell few mistakes apart
+    wrong = [
+        place
+        for place in wrong
+        if place[0].observes != "values" or place[1].run in trial.random_runs or place[1] is firsts[place[0].id]
+    ]
     found: dict[tuple[frozenset[str], frozenset[str]], list[Fault]] = {}
     for fault in known:
         suspect = reference(trial.component, options, fault.id)
