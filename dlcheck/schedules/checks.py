@@ -1,6 +1,7 @@
 """What every schedule must satisfy: the reference's rates, step by step, root causes first."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -203,17 +204,11 @@ def _thresholds() -> Iterator[Named]:
 def _limits() -> Iterator[Named]:
     least = [_falls(*_FLAT, *_FLAT, patience=0, min_lr=0.02), _falls(*_FLAT[:4], patience=0, min_lr=0.125)]
     yield "min_lr", "no rate is reduced below its minimum, or raised to it", least
+    listed = _falls(*_FLAT, patience=0, min_lr=[0.1, 0.02])
+    yield "min_lr_list", "each group may have its own minimum", [replace(listed, refusable=True)]
     wide = [_falls(*_FLAT, patience=0, eps=0.02), _falls(*_FLAT, patience=0, eps=0.0, rates=np.array([1e-8, 1e-9]))]
     yield "eps", "a reduction by no more than eps is not made", wide
     yield "factor", "its own factor, also 0", [_falls(*_FLAT, patience=1, factor=each) for each in (0.75, 0.0)]
-
-
-_MIN_LR_LIST = Check(
-    "schedules.reduce_on_plateau.min_lr_list",
-    "each group may have its own minimum",
-    (_falls(*_FLAT, patience=0, min_lr=[0.1, 0.02]),),
-    severity="advice",
-)
 
 
 def _noisy(seed: int, steps: int) -> list[float]:
@@ -262,8 +257,7 @@ def checks(component: Component) -> tuple[Check, ...]:
     named: Sequence[Named] = list(_by_metrics(component) if by_metrics else _by_steps(component))
     search = _search_metrics() if by_metrics else _search_steps(component)
     searches = {"best": search, "whole_run": search}
-    found = tuple(
+    return tuple(
         Check(f"schedules.{component.name}.{name}", says, tuple(cases), searches.get(name))
         for name, says, cases in named
     )
-    return (*found, _MIN_LR_LIST) if by_metrics else found
