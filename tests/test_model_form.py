@@ -269,6 +269,14 @@ class Unregistered(LeNet):
         return self.last[0](F.relu(self.fc2(F.relu(self.fc1(x)))))
 
 
+class Frozen(LeNet):
+    """The first convolution does not learn."""
+
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        self.conv1.requires_grad_(False)
+
+
 class Leaky(LeNet):
     """ReLU that leaks below zero."""
 
@@ -291,6 +299,7 @@ class Capped(LeNet):
         (SecondPoolOfFirst, "lenet5", "lenet-second-pool-fed-from-conv1"),
         (Idle, "lenet5", "lenet5-parameters-idle"),
         (Unregistered, "lenet5", "lenet5-unregistered"),
+        (Frozen, "lenet5", "lenet5-frozen"),
         (Leaky, "lenet5", "lenet5-leaky-relu"),
         (shared_units, "resnet18", "resnet18-parameters-shared"),
         (StandIn, "resnet18", "resnet18-stand-in"),
@@ -302,6 +311,10 @@ def test_a_mistake_is_named(code, component, flag):
     report = judged(code, component)
     assert not report.conforms
     assert report.findings[0].flag == flag
+
+
+def test_a_made_network_may_be_frozen():
+    assert judged(Frozen(), "lenet5").conforms
 
 
 class DroppedMaps(AlexNet):

@@ -195,12 +195,9 @@ def _several(
     sound = [place for place in places if place[0].observes == "values" and agrees(trial, right, place)]
     wrong = [place for place in _shortest(places) if agrees(trial, right, place) is False]
     firsts = {check.id: case for check, case in reversed(wrong)}
-    # draws and facts of few cases tell few mistakes apart
-    wrong = [
-        place
-        for place in wrong
-        if place[0].observes != "values" or place[1].run in trial.random_runs or place[1] is firsts[place[0].id]
-    ]
+    # draws and facts of few cases tell few mistakes apart, facts that are right as much as wrong ones
+    wrong = [place for place in wrong if place[1].run in trial.random_runs or place[1] is firsts[place[0].id]]
+    wrong += [place for place in places if place[0].observes != "values" and place[0].id in firsts]
     found: dict[tuple[frozenset[str], frozenset[str]], list[Fault]] = {}
     for fault in known:
         suspect = reference(trial.component, options, fault.id)
@@ -221,7 +218,7 @@ def _several(
 
 def _explained(trial: Trial, hypothesis: Reference, failing: Sequence[Place]) -> frozenset[str]:
     """The checks of these places in all of which a hypothesis gives the implementation's numbers."""
-    missed = {place[0].id for place in failing if not agrees(trial, hypothesis, place)}
+    missed = {place[0].id for place in failing if agrees(trial, hypothesis, place) is False}
     return frozenset(check.id for check, _ in failing) - missed
 
 

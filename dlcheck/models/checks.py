@@ -27,7 +27,7 @@ _SAYS = {
     "dropout": "dropout stands where it should in training",
     "biases": "each layer has a bias where it should",
     "evaluation": "in evaluation nothing is dropped, and activations are those of training",
-    "parameters": "it holds the parameters that its layers use, and no others",
+    "parameters": "it holds the parameters that its layers use, and no others, and all of them learn",
     "wiring": "every layer is fed by the right one",
 }
 

@@ -140,7 +140,8 @@ class Network:
     """A network: the shape (C, H, W) of the images it is made for, and its layers.
 
     ``holding`` names mistakes in how it holds its parameters: "shared", layers that should have their own use the same
-    ones; "idle", there are some that no layer uses; "unregistered", the network does not know of some that layers use.
+    ones; "idle", there are some that no layer uses; "unregistered", the network does not know of some that layers use;
+    "frozen", some get no gradient.
     """
 
     name: str

@@ -73,6 +73,8 @@ class Model(Implementation):
             training, translator, uses = _graph(module.train(), torch.ones(_BATCH, *image))
             evaluation, *_ = _graph(module.eval(), torch.ones(_BATCH, *image))
         holding = _holding(module, uses, training, translator)
+        if module is self.code:  # whoever made it may have frozen what is learned already
+            holding -= {"frozen"}
         return (training, evaluation, holding), translator.derived_weights
 
     def _made(self, case: Case) -> torch.nn.Module:
@@ -104,7 +106,8 @@ def _holding(module: torch.nn.Module, uses: list[torch.Tensor], graph: Graph, tr
     else:
         idle = bool(held.keys() - {place for place, _ in often})
     unknown = any(isinstance(tensor, torch.nn.Parameter) and memory(tensor) not in held for tensor in uses)
-    found = {"idle": idle, "shared": max(often.values(), default=0) > 1, "unregistered": unknown}
+    frozen = not all(parameter.requires_grad for parameter in module.parameters())
+    found = {"idle": idle, "shared": max(often.values(), default=0) > 1, "unregistered": unknown, "frozen": frozen}
     return frozenset(name for name, wrong in found.items() if wrong)
 
 

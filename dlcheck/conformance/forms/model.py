@@ -18,7 +18,7 @@ from dlcheck.models import description
 from dlcheck.models.declaration import Dropout, Head, Network, parameter_count
 from dlcheck.models.structure import Graph, of_network
 
-HOLDING = ("idle", "shared", "unregistered")
+HOLDING = ("idle", "shared", "unregistered", "frozen")
 """Mistakes in how parameters are held."""
 
 
