@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
 from dlcheck.evidence import draws, statistics
 from dlcheck.evidence.numerics import unit_roundoff
@@ -190,6 +191,14 @@ def test_orthogonal_law(shape):
     assert not failing(samples, law)
     assert failing(np.abs(samples), law)
     assert "orthogonality" in failing(samples / 2, law)
+
+
+def test_a_single_column_in_float32_is_orthogonal_but_for_its_roundings():
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        columns = torch.stack([torch.nn.init.orthogonal_(torch.empty(2, 1), gain=1.2578125) for _ in range(10_000)])
+    law = reference.orthogonal_law((2, 1), 1.2578125)
+    assert statistics.orthogonality_test(columns.double().numpy(), law, "float32").passed
 
 
 def test_qr_without_signs_is_no_law_of_ours():

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,10 +34,14 @@ faults = partial(faults_in, "sched-{}".format)
 """One mistake in each of some components."""
 
 
-def all_settings(component: str, given: dict[str, Any]) -> SimpleNamespace:
+@cache
+def _defaults(component: str) -> dict[str, Any]:
     parameters = inspect.signature(getattr(reference, component)).parameters
-    defaults = {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
-    return SimpleNamespace(**{**defaults, **given})
+    return {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def all_settings(component: str, given: dict[str, Any]) -> SimpleNamespace:
+    return SimpleNamespace(**{**_defaults(component), **given})
 
 
 # Variations of a function of the step count.
