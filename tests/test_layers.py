@@ -203,6 +203,40 @@ class Dense:
         return grad @ self.weight
 
 
+class Stateless:
+    """A layer in NumPy that is handed its parameters."""
+
+    def forward(self, x, weight, bias=None):
+        self.x, self.weight, self.biased = x, weight, bias is not None
+        return x @ weight.T + (0 if bias is None else bias)
+
+    def backward(self, grad):
+        rows = grad.reshape(-1, grad.shape[-1])
+        self.grads = {"weight": rows.T @ self.x.reshape(len(rows), -1)}
+        if self.biased:
+            self.grads["bias"] = rows.sum(axis=0)
+        return grad @ self.weight
+
+
+class Pool:
+    """Average pooling in NumPy whose settings come with the input."""
+
+    def forward(self, x, kernel_size, stride=None):
+        self.k, self.s, self.shape = kernel_size, stride or kernel_size, x.shape
+        if not isinstance(self.k, int) or not isinstance(self.s, int):
+            raise NotImplementedError("one size for rows and columns")
+        windows = np.lib.stride_tricks.sliding_window_view(x, (self.k, self.k), (-2, -1))
+        return windows[..., :: self.s, :: self.s, :, :].mean((-2, -1))
+
+    def backward(self, grad):
+        grad_x = np.zeros(self.shape)
+        for i in range(grad.shape[-2]):
+            for j in range(grad.shape[-1]):
+                rows, columns = (slice(at * self.s, at * self.s + self.k) for at in (i, j))
+                grad_x[..., rows, columns] += grad[..., i : i + 1, j : j + 1] / self.k**2
+        return grad_x
+
+
 def flipped(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     return F.conv2d(x, weight.flip(2, 3), bias, stride, padding, dilation, groups)
 
@@ -225,6 +259,8 @@ RIGHT = [
     ("conv2d", flipped, {"kernel": "flipped"}),
     ("conv2d", same_at_start, {"same_padding": "start"}),
     ("linear", Dense, {}),
+    ("linear", Stateless, {}),
+    ("avg_pool2d", Pool, {}),
     ("linear", lambda x, weight, bias: np.einsum("ni,oi->no", x, weight) + bias, {}),
 ]
 
@@ -240,6 +276,20 @@ class AveragedDense(Dense):
     def backward(self, grad):
         grad_x = super().backward(grad)
         self.grads = {name: gradient / len(grad) for name, gradient in self.grads.items()}
+        return grad_x
+
+
+class BiasForgotten(Stateless):
+    def forward(self, x, weight, bias=None):
+        y = super().forward(x, weight)
+        self.biased = bias is not None
+        return y
+
+
+class BiasGradientAveraged(Stateless):
+    def backward(self, grad):
+        grad_x = super().backward(grad)
+        self.grads |= {"bias": self.grads["bias"] / len(grad)} if self.biased else {}
         return grad_x
 
 
@@ -274,6 +324,8 @@ WRONG_CODE = {
     "conv2d-groups-interleave-before-bias": dealt_out,
     "linear-weight-transposed": lambda x, weight, bias=0: x @ weight + bias,
     "linear-gradients-averaged": AveragedDense,
+    "linear-bias-ignored": BiasForgotten,
+    "linear-bias-gradient-averaged": BiasGradientAveraged,
     "linear-extra-axes-flattened": lambda x, weight, bias=None: F.linear(
         x.flatten(1) if x.dim() > 1 else x, weight, bias
     ),

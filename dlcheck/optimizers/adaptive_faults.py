@@ -12,7 +12,9 @@ from dlcheck.optimizers.mistakes import (
     OFF_SCALE,
     TOO_FAR,
     UNEVEN,
+    WRONG_DECAY,
     accumulating,
+    decay_passing_by,
     faults,
     settings,
 )
@@ -61,7 +63,13 @@ ADAPTIVE = (
             lambda c: settings(c, lambda: {"lr_decay": 0.0})),
     faults("adagrad", "lr-decay-early", "lr_decay starts one step early", OFF_SCALE, "lr / (1 + (t - 1) lr_decay)",
             lambda c: adagrad(rate=lambda lr, decay, steps: lr / (1 + (steps + 1) * decay))),
+    faults("adagrad", "decay-past-sum", "weight decay does not enter the sum of squares", WRONG_DECAY,
+            "g = grad + weight_decay p",
+            lambda c: decay_passing_by(lambda raw: adagrad(lambda s, g: s + raw**2))),
     # rmsprop
+    faults("rmsprop", "decay-past-average", "weight decay does not enter the mean square", WRONG_DECAY,
+            "g = grad + weight_decay p", lambda c: decay_passing_by(
+                lambda raw: rmsprop(lambda v, g, alpha, t: alpha * v + (1 - alpha) * raw**2))),
     faults("rmsprop", "no-root", "the square root is missing", UNEVEN, "g / (sqrt(s) + eps)",
             lambda c: rmsprop(root=no_root)),
     faults("rmsprop", "alpha-swapped", "alpha and 1 - alpha are swapped", UNEVEN, "s = alpha s + (1 - alpha) g^2",
@@ -104,6 +112,9 @@ ADAPTIVE = (
     faults("rmsprop", "momentum-undivided", "momentum gathers gradients, divided only afterwards", OFF_SCALE,
             "b = momentum b + g / (sqrt(s) + eps)", lambda c: rmsprop(divided_last=True)),
     # adadelta
+    faults("adadelta", "decay-past-average", "weight decay does not enter the mean square", WRONG_DECAY,
+            "g = grad + weight_decay p", lambda c: decay_passing_by(
+                lambda raw: adadelta(lambda v, g, rho: rho * v + (1 - rho) * raw**2))),
     faults("adadelta", "", "a bracket multiplies the whole average by g^2", UNEVEN, "s = rho s + (1 - rho) g^2",
             lambda c: adadelta(lambda v, g, rho: (rho * v + (1 - rho)) * g**2), ("deeplearning4j/nd4j/issues/1239",),
             adadelta="opt-adadelta-precedence"),

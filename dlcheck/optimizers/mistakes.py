@@ -142,6 +142,30 @@ def decay_by_axes(component: str) -> Rule:
     )
 
 
+def decay_passing_by(piece: Callable[[Array], Rule]) -> Rule:
+    """A rule one piece of which, made of the gradient as it came, knows nothing of weight decay."""
+
+    def mistaken(param: Array, grad: Array, state: State | None = None, **given: Any) -> Step:
+        return piece(-grad if given.get("maximize") else grad)(param, grad, state, **given)
+
+    return mistaken
+
+
+def decay_at_first_rate(component: str) -> dict[str, Callable[..., Any]]:
+    """The rule whose weight decay beside the step keeps the learning rate that there was at first."""
+    rule, defaults = getattr(reference, component), defaults_of(component)
+
+    def mistaken(param: Array, grad: Array, state: State | None = None, first: Any = None, **given: Any) -> Step:
+        known = {**defaults, **given}
+        moved, state = rule(param, grad, state, **{**given, "weight_decay": 0.0})
+        return moved - (known["lr"] if first is None else first) * known["weight_decay"] * param, state
+
+    def changed(settings: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+        return {**settings, **change, "first": settings.get("first", settings["lr"])}
+
+    return {component: mistaken, "outside_change": changed}
+
+
 def accumulating(component: str, cleared: int = 0) -> Rule:
     """The rule on the sum of all gradients so far, of which only the first ``cleared`` elements are ever cleared."""
     rule = getattr(reference, component)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -297,13 +298,20 @@ class NumpyFunction(Implementation):
 
 
 class NumpyObject(Implementation):
-    """A class with ``forward(x, ...)`` and ``backward(grad_output)``, parameters' gradients in ``grads``."""
+    """A class with ``forward(x, ...)`` and ``backward(grad_output)``, parameters' gradients in ``grads``.
+
+    ``forward`` may take parameters and settings that the constructor does not.
+    """
 
     device = "cpu"
 
-    def __init__(self, component: Component, code: Callable[..., Any], fixed: Mapping[str, Any]):
-        self.component, self.code, self.fixed = component, code, fixed
+    def __init__(self, component: Component, code: Any, fixed: Mapping[str, Any]):
+        self.component, self.code = component, code
         self.name = getattr(code, "__name__", type(code).__name__)
+        made_of, self._forwarded = calling.parameters(code), calling.parameters(code.forward) or {}
+        self._late = [name for name in self._forwarded if made_of is not None and name not in made_of]
+        self.fixed = {name: value for name, value in fixed.items() if name not in self._late}
+        self._fixed_late = {name: value for name, value in fixed.items() if name in self._late}
 
     def observe(self, case: Case) -> Observation:
         """Run one case on a fresh object."""
@@ -316,12 +324,21 @@ class NumpyObject(Implementation):
     def _observed(self, case: Case, called: Calls) -> Observation:
         arrays = native_arrays(self.component, case)
         built = made_with(self, case, arrays)
-        made = self.code(**constructor_keywords(self, case), **built)
-        held = [name for name in held_names(self, case, lambda name: hasattr(made, name)) if hasattr(made, name)]
-        for name in held:
+        early = {name: value for name, value in case.settings.items() if name not in self._late}
+        made = self.code(**constructor_keywords(self, replace(case, settings=early)), **built)
+        for name in (held := self._held(case, made)):
             setattr(made, name, arrays[name])
-        first, *others = (name for name in arrays if name not in held and name not in built)
-        output, facts = called(lambda given: made.forward(given[first], *(given[name] for name in others)), arrays)
+        others = [name for name in arrays if name not in held and name not in built]
+        named = [name for name in others if name in self.component.optional and name in self._forwarded]
+        first, *further = (name for name in others if name not in named)
+        late = {name: value for name, value in case.settings.items() if name in self._late}
+        keywords = calling.keywords(made.forward, self.component, late, self._fixed_late, len(others))
+
+        def run(given: Mapping[str, Any]) -> Any:
+            by_name = {name: given[name] for name in named}
+            return made.forward(given[first], *(given[name] for name in further), **by_name, **keywords)
+
+        output, facts = called(run, arrays)
         values, lacks, kept = {"output": calling.to_numpy(output, "the output")}, (), True
         if case.run == "backward":
             upstream = calling.array(case.inputs["grad_output"], case.dtype, case.layout)
@@ -338,6 +355,17 @@ class NumpyObject(Implementation):
             kept = np.array_equal(upstream, handed, equal_nan=True)
         pure = kept and all(np.array_equal(arrays[name], case.inputs[name], equal_nan=True) for name in arrays)
         return Observation(values, {"purity": pure, **facts}, lacks)
+
+    def _held(self, case: Case, made: Any) -> list[str]:
+        """The parameters that an object holds; ``forward`` may do without an optional one that it takes."""
+
+        def has(name: str) -> bool:
+            if name not in self._forwarded:
+                return hasattr(made, name)
+            return name in case.inputs or self._forwarded[name].default is inspect.Parameter.empty
+
+        names = held_names(self, case, has)
+        return [name for name in names if name not in self._forwarded and hasattr(made, name)]
 
 
 def native_arrays(component: Component, case: Case) -> dict[str, Any]:
