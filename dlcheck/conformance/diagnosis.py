@@ -77,7 +77,7 @@ def agrees(trial: Trial, hypothesis: Reference, place: Place) -> bool | None:
     except NotProvided:
         return None
     except Misbehaviour:
-        return False
+        return False if place[0].observes == "values" else None
 
 
 def _agrees(trial: Trial, hypothesis: Reference, place: Place) -> bool:
@@ -186,7 +186,7 @@ def _probable(
 def _several(
     trial: Trial, known: Sequence[Fault], places: Sequence[Place], options: Options, identified: Reference
 ) -> Iterator[Cause]:
-    """Mistakes that explain what fails between them: each shows nowhere else, and explains a third of what it shows in.
+    """Mistakes that explain what fails between them: each shows nowhere else, and explains most of what it shows in.
 
     Those that explain most come first, each with what those before it leave. One that explains all that fails may show
     in as many checks that pass. What is right under the conventions ``identified`` explains nothing.
@@ -204,7 +204,7 @@ def _several(
         visible = frozenset(place[0].id for place in wrong if not _alike(trial, suspect, identified, place))
         if explained := visible & _explained(trial, suspect, wrong):
             spared = frozenset(p[0].id for p in sound if agrees(trial, suspect, p) is False) - explained
-            if len(spared) <= len(explained) == len(firsts) or (not spared and len(visible) <= 3 * len(explained)):
+            if len(spared) <= len(explained) == len(firsts) or (not spared and len(visible) < 2 * len(explained)):
                 found.setdefault((explained, spared), []).append(fault)
     left = frozenset(firsts)
 
