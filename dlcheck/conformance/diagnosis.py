@@ -188,8 +188,9 @@ def _several(
 ) -> Iterator[Cause]:
     """Mistakes that explain what fails between them: each shows nowhere else, and explains most of what it shows in.
 
-    Those that explain most come first, each with what those before it leave. One that explains all that fails may show
-    in as many checks that pass. What is right under the conventions ``identified`` explains nothing.
+    Those that explain most come first, each with what those before it leave; one that explains only a third of what it
+    shows in must leave the rest to them. One that explains all that fails may show in as many checks that pass. What is
+    right under the conventions ``identified`` explains nothing.
     """
     right = reference(trial.component, options)
     sound = [place for place in places if place[0].observes == "values" and agrees(trial, right, place)]
@@ -198,22 +199,24 @@ def _several(
     # draws and facts of few cases tell few mistakes apart, facts that are right as much as wrong ones
     wrong = [place for place in wrong if place[1].run in trial.random_runs or place[1] is firsts[place[0].id]]
     wrong += [place for place in places if place[0].observes != "values" and place[0].id in firsts]
-    found: dict[tuple[frozenset[str], frozenset[str]], list[Fault]] = {}
+    found: dict[tuple[frozenset[str], ...], list[Fault]] = {}
     for fault in known:
         suspect = reference(trial.component, options, fault.id)
         visible = frozenset(place[0].id for place in wrong if not _alike(trial, suspect, identified, place))
         if explained := visible & _explained(trial, suspect, wrong):
             spared = frozenset(p[0].id for p in sound if agrees(trial, suspect, p) is False) - explained
-            if len(spared) <= len(explained) == len(firsts) or (not spared and len(visible) < 2 * len(explained)):
-                found.setdefault((explained, spared), []).append(fault)
-    left = frozenset(firsts)
+            if len(spared) <= len(explained) == len(firsts) or (not spared and len(visible) <= 3 * len(explained)):
+                found.setdefault((explained, visible - explained, spared), []).append(fault)
+    left, shown = frozenset(firsts), frozenset[str]()
 
-    def gain(cause: tuple[frozenset[str], frozenset[str]]) -> tuple[int, int]:
-        return len(cause[0] & left), -len(cause[1])
+    def gain(cause: tuple[frozenset[str], ...]) -> tuple[int, ...]:
+        explained, contradicted, spared = cause
+        credible = len(contradicted) < len(explained) or contradicted <= shown
+        return (len(explained & left), -len(spared)) if credible else (0,)
 
-    while found and (most := max(found, key=gain))[0] & left:
-        yield Cause(tuple(found.pop(most)), most[0] & left, most[1])
-        left -= most[0]
+    while found and gain(most := max(found, key=gain))[0]:
+        yield Cause(tuple(found.pop(most)), most[0] & left, most[2])
+        left, shown = left - most[0], shown | most[0] | most[1]
 
 
 def _explained(trial: Trial, hypothesis: Reference, failing: Sequence[Place]) -> frozenset[str]:
