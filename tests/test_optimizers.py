@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+import dlcheck
 from dlcheck import registry
 from dlcheck.component import Case
 from dlcheck.conformance.check import judge
@@ -376,3 +377,18 @@ class Unrecorded(torch.optim.SGD):
 def test_memory_shared_with_the_gradient_and_unrecorded_closures_are_named():
     assert judged(Aliased, "momentum").findings[0].flag == "opt-momentum-gradient-is-buffer"
     assert judged(Unrecorded, "sgd").findings[0].flag == "opt-sgd-closure-without-gradients"
+
+
+class OwnEps(ours.Adagrad):
+    """Adagrad with a default that no framework has."""
+
+    def __init__(self, params, lr=0.01, lr_decay=0.0, weight_decay=0.0, eps=1e-6):
+        super().__init__(params, lr=lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
+
+
+def test_an_eps_of_its_own_is_advice_and_no_convention():
+    found = dlcheck.check(OwnEps, "adagrad", examples=0)
+    assert found.conforms, str(found)
+    assert found.conventions["default_eps"] == "1e-06"
+    assert "its default eps is 1e-06, not 1e-10" in str(found)
+    assert not dlcheck.check(OwnEps, "adagrad", examples=0, conventions={"default_eps": "1e-7"}).conforms

@@ -79,6 +79,8 @@ def judge(
     narrowed = trial.narrowed(next(check.cases[0] for check in checks if check.observes == "values"))
     survivors = diagnosis.identify(trial, binding)
     followed = diagnosis.determined(component, survivors)
+    if implementation.own_eps is not None:
+        followed["default_eps"] = f"{implementation.own_eps:g}"
     best = diagnosis.reference(component, survivors[0])
     judged = [_run(trial, check, best, seed, examples) for check in checks]
     if all(outcome.status == "not_provided" for outcome, _, _ in judged):
@@ -101,6 +103,11 @@ def judge(
     findings += explanation.unmet(component, followed, demanded or {})
     if narrowed:
         findings.append(_advice(component.name, "precision", f"{narrowed}; it is judged in float32"))
+    if implementation.own_eps is not None:
+        says = (
+            f"its default eps is {implementation.own_eps:g}, not {component.settings['eps']:g}; it is judged with that"
+        )
+        findings.append(_advice(component.name, "default_eps", says))
     findings = root_cause_first(findings)
     outcomes = tuple(outcome for outcome, _, _ in judged)
     return Report(component.name, implementation.name, followed, outcomes, tuple(findings))

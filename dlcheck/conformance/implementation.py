@@ -102,12 +102,14 @@ class Observation:
 class Implementation:
     """Code for a component, driven through cases; ``name`` is how reports call it.
 
-    ``widest`` is the widest dtype that it computes in: cases in float64 are run in that.
+    ``widest`` is the widest dtype that it computes in: cases in float64 are run in that. ``own_eps`` is its default eps
+    where that is nobody else's: it is given the model's.
     """
 
     name: str
     component: Component
     widest: str = "float64"
+    own_eps: float | None = None
 
     def observe(self, case: Case) -> Observation:
         """Run one case. Raises NotProvided where the code lacks what the case asks for, Misbehaviour where it fails."""

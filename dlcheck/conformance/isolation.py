@@ -91,7 +91,7 @@ class Isolated(Implementation):
         self._parent: Any = worker
         self._number = 0
         self._ready = False
-        self._widest = "float64"
+        self._about: dict[str, Any] = {}
         self._lost = 0
 
     def start(self) -> None:
@@ -142,7 +142,7 @@ class Isolated(Implementation):
         if self._connection is None:
             self._fork()
         if not self._ready:
-            self._widest = self._received(max(self.timeout, 60.0))["widest"]
+            self._about = self._received(max(self.timeout, 60.0))
             self._ready = True
 
     @property
@@ -150,7 +150,12 @@ class Isolated(Implementation):
         """The widest dtype that the target computes in."""
         if self._lost < ATTEMPTS:
             self._await_ready()
-        return self._widest
+        return self._about.get("widest", "float64")
+
+    @property
+    def own_eps(self) -> float | None:  # type: ignore[override]
+        """Its default eps where that is nobody else's."""
+        return self._about.get("own_eps")
 
     def _received(self, timeout: float) -> dict[str, Any]:
         connection = self._connection

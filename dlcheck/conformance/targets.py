@@ -12,7 +12,7 @@ from typing import Any
 
 from dlcheck import registry
 from dlcheck.component import Component
-from dlcheck.conformance.adapters import frameworks
+from dlcheck.conformance.adapters import calling, frameworks
 from dlcheck.conformance.implementation import Implementation, Refused
 from dlcheck.conformance.oracle import Reference
 
@@ -88,6 +88,7 @@ def adapt(
     driven = frameworks.in_torch(component, code)
     adapted = adapter.adapt(component, driven, fixed or {}, device, seed)
     adapted.widest = getattr(driven, "widest", adapted.widest)
+    adapted.own_eps = calling.own_eps(driven, component) if callable(driven) else None
     return adapted
 
 

@@ -55,7 +55,7 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
         adapted = targets.adapt(component, loaded, request["fixed"], request["device"], request["seed"])
     except Refused as error:
         return connection.send_bytes(wire.encode({"refused": str(error)}))
-    connection.send_bytes(wire.encode({"ready": adapted.name, "widest": adapted.widest}))
+    connection.send_bytes(wire.encode({"widest": adapted.widest, "own_eps": adapted.own_eps}))
     while (message := connection.recv_bytes()) is not None:
         answer = _answer(surroundings, adapted, wire.decode(message))
         if os.getpid() != itself:  # a process that the target forked, and that came back

@@ -23,6 +23,15 @@ def parameters(code: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
     return None if takes_any and len(named) <= 1 else named
 
 
+def own_eps(code: Callable[..., Any], component: Component) -> float | None:
+    """The default eps of code where no framework that its component knows of has that one."""
+    own = (parameters(code) or {}).get("eps")
+    axes = [convention for convention in component.conventions if convention.axis == "default_eps"]
+    documented = [option.keywords["eps"] for axis in axes for option in axis.options]
+    odd = own is not None and isinstance(own.default, float) and documented and own.default not in documented
+    return own.default if own is not None and odd else None
+
+
 def keywords(
     code: Callable[..., Any],
     component: Component,
@@ -34,9 +43,9 @@ def keywords(
     """The keywords to call code with, after some positional arguments, for the settings of a case.
 
     A setting at the model's default may be left out where the code does not know it; a parameter that the code
-    requires and the case does not set gets what is ``derived`` from the case's inputs, or the model's default;
-    ``fixed`` ones are always passed. Raises NotProvided for a setting that the code does not accept, Refused for a
-    parameter that nothing fills.
+    requires and the case does not set gets what is ``derived`` from the case's inputs, or the model's default, and so
+    does an eps whose default is the code's own; ``fixed`` ones are always passed. Raises NotProvided for a setting that
+    the code does not accept, Refused for a parameter that nothing fills.
     """
     known = parameters(code)
     if known is None:
@@ -46,7 +55,8 @@ def keywords(
             raise NotProvided(f"it does not accept {name}")
     defaults = {name: value for name, value in component.settings.items() if value is not None} | dict(derived or {})
     needed = [name for name, p in known.items() if p.default is p.empty]
-    given = {name: defaults[name] for name in needed if name in defaults}
+    own = [] if own_eps(code, component) is None else ["eps"]
+    given = {name: defaults[name] for name in needed + own if name in defaults}
     given |= {name: value for name, value in settings.items() if name in known} | dict(fixed)
     missing = [name for name in needed if name not in given][positional:]
     if missing:
