@@ -269,15 +269,6 @@ def _largest(values: Array) -> Array:
     return values.max(axis=1)
 
 
-def _winners(values: Array, ties: str = "first") -> Array:
-    """What each map receives where the largest does."""
-    tied = values == _largest(values)[:, None]
-    first = values.argmax(axis=1)[:, None] == np.arange(values.shape[1])[:, None]
-    return {"first": 1.0 * first, "all": 1.0 * tied, "split": tied / np.maximum(tied.sum(axis=1, keepdims=True), 1)}[
-        ties
-    ]
-
-
 def _averaged_gradients(*names: str) -> Replaces:
     """The gradients of some parameters divided by the number of examples."""
 
@@ -297,7 +288,7 @@ def _regrouped_backward(
     grad_output: Array, x: Array, weight: Array, bias: Array, ties: str = "first", **_: Any
 ) -> Gradients:
     values = np.einsum("ni,koi->nko", x, weight) + bias
-    shares = _winners(_regrouped(values), ties) * grad_output[:, None]
+    shares = reference.shares(_regrouped(values), ties) * grad_output[:, None]
     parts = np.moveaxis(shares, 1, 2).reshape(values.shape)
     grad_x, grad_weight = np.einsum("nko,koi->ni", parts, weight), np.einsum("nko,ni->koi", parts, x)
     return {"x": grad_x, "weight": grad_weight, "bias": parts.sum(axis=0)}
@@ -318,7 +309,7 @@ MAXOUT = (
         "maxout-last-map-left-out", "the last map is left out", "A map never learns.",
         "max over all k maps of each unit",
         _of_values(lambda v: _largest(_but_last(v)), lambda v, ties: np.pad(
-            _winners(_but_last(v), ties), ((0, 0), (0, v.shape[1] - _but_last(v).shape[1]), (0, 0)))),
+            reference.shares(_but_last(v), ties), ((0, 0), (0, v.shape[1] - _but_last(v).shape[1]), (0, 0)))),
     ),
     _maxout(
         "maxout-over-units", "the maximum is over units, not over maps", OTHER_FUNCTION,
@@ -331,11 +322,11 @@ MAXOUT = (
     ),
     _maxout(
         "maxout-without-bias", "the biases are left out", "Kinks stay at the origin: |x - c| cannot be learned.",
-        "x @ weight[j].T + bias[j]", _of_values(_largest, _winners, biased=False),
+        "x @ weight[j].T + bias[j]", _of_values(_largest, reference.shares, biased=False),
     ),
     _maxout(
         "maxout-minimum", "min stands in place of max", OTHER_FUNCTION, "max over the k maps of each unit",
-        _of_values(lambda v: v.min(axis=1), lambda v, ties: _winners(-v, ties)),
+        _of_values(lambda v: v.min(axis=1), lambda v, ties: reference.shares(-v, ties)),
     ),
     _maxout(
         "maxout-mean", "the maps are averaged: one affine map", "The layer is linear.",
@@ -351,13 +342,16 @@ MAXOUT = (
         "Units are rectified: negative outputs and their gradients "
         "are lost.", "start from the first map, or from -inf",
         _of_values(
-            lambda v: np.maximum(_largest(v), 0), lambda v, ties: _winners(v, ties) * (v > 0)
+            lambda v: np.maximum(_largest(v), 0), lambda v, ties: reference.shares(v, ties) * (v > 0)
         ),
     ),
     _maxout(
         "maxout-largest-magnitude", "the map of largest |value| is taken",
         OTHER_FUNCTION, "max of the values, not of |values|",
-        _of_values(lambda v: (v * _winners(np.abs(v))).sum(axis=1), lambda v, ties: _winners(np.abs(v), ties)),
+        _of_values(
+            lambda v: (v * reference.shares(np.abs(v))).sum(axis=1),
+            lambda v, ties: reference.shares(np.abs(v), ties),
+        ),
     ),
     _maxout(
         "maxout-gradient-to-all-maps", "every map receives the gradient", "All maps learn the same and become one.",

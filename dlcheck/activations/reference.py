@@ -15,7 +15,7 @@ Vector = Float[np.ndarray, "n"]
 Slopes = Float[np.ndarray, "*slopes"]
 Matrix = Float[np.ndarray, "n n"]
 AtZero = Literal["slope", "one", "mean", "zero", "sum"]
-Ties = Literal["first", "all", "split"]
+Ties = Literal["first", "last", "all", "split", "halved"]
 DefaultAxis = Literal["by_rank", "last", "one", "flattened"]
 
 
@@ -301,6 +301,19 @@ def maxout(
     return _pieces(x, weight, bias)[2].max(axis=1)
 
 
+def shares(values: np.ndarray, ties: Ties = "first") -> np.ndarray:
+    """What part of its unit's gradient each of the values (N, k, O) receives; see ``maxout_backward``."""
+    largest = values == values.max(axis=1, keepdims=True)
+    before, total = largest.cumsum(axis=1), largest.sum(axis=1, keepdims=True)
+    return {
+        "first": largest & (before == 1),
+        "last": largest & (before == total),
+        "all": largest,
+        "split": largest / np.maximum(total, 1),
+        "halved": largest * 0.5 ** (total - before + (before > 1)),
+    }[_choice("ties", ties, ("first", "last", "all", "split", "halved"))]
+
+
 def maxout_backward(
     grad_output: Float[np.ndarray, "N O"],
     x: Float[np.ndarray, "N I"],
@@ -315,19 +328,14 @@ def maxout_backward(
     $\bar w_{jo} = \sum_n m_{njo} \bar y_{no} x_n$, $\bar b_{jo} = \sum_n m_{njo} \bar y_{no}$
 
     Shapes: grad_output (N, O); the results as x, weight, bias.
-    Conventions: ``ties``, whether the first of equal maps receives the gradient, all of them, or each its part.
+    Conventions: ``ties``, whether the first or the last of equal maps receives the gradient, all of them, or each its
+    part: an equal one, or a half from each comparison of one map with those before it.
     Raises: TypeError, ValueError as maxout, if grad_output is not (N, O), and for an unknown convention.
     Source: the chain rule on Goodfellow et al. (2013), section 2.
     """
     x, weight, pieces = _pieces(x, weight, bias)
     grad = _gradient(grad_output, (x.shape[0], weight.shape[1]))
-    largest = pieces == pieces.max(axis=1, keepdims=True)
-    share = {
-        "first": largest & (largest.cumsum(axis=1) == 1),
-        "all": largest,
-        "split": largest / np.maximum(largest.sum(axis=1, keepdims=True), 1),
-    }[_choice("ties", ties, ("first", "all", "split"))]
-    parts = share * grad[:, None]
+    parts = shares(pieces, ties) * grad[:, None]
     return {
         "x": np.einsum("nko,koi->ni", parts, weight),
         "weight": np.einsum("nko,ni->koi", parts, x),

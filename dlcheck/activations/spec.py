@@ -109,7 +109,9 @@ TIES = Convention(
     "which of equal affine maps receives the gradient",
     (
         Option("first", "the first", {"ties": "first"}, ("torch.max over an axis",)),
+        Option("last", "the last", {"ties": "last"}, ("loops written value >= maximum",)),
         Option("split", "all, each an equal part", {"ties": "split"}, ("torch.amax", "jax.numpy.max")),
+        Option("halved", "all, half from each comparison in turn", {"ties": "halved"}, ("torch.maximum, map by map",)),
         Option("all", "all, each the whole", {"ties": "all"}, ("masks written values == maximum",)),
     ),
     (TORCH, JAX),

@@ -17,7 +17,7 @@ from jaxtyping import Float
 Images = Float[np.ndarray, "*N C H W"]
 Pooled = Float[np.ndarray, "*N C P Q"]
 Size = int | Sequence[int]
-Ties = Literal["first", "last", "all", "split"]
+Ties = Literal["first", "last", "all", "split", "halved"]
 Nan = Literal["propagates", "ignored"]
 Power = Literal["signed", "magnitude"]
 Overhang = Literal["rescaled", "summed"]
@@ -208,7 +208,8 @@ def max_pool2d_backward(
 
     Shapes: grad_output (..., P, Q); the result as x.
     Conventions: ``ties``, whether of equal places the first or the last in a row-major scan receives the gradient, all
-    of them, or each its part. A window with NaN passes none.
+    of them, or each its part: an equal one, or a half from each comparison of one place with those before it. A window
+    with NaN passes none.
     Raises: TypeError, ValueError as max_pool2d, and if grad_output has not the output's shape.
     Source: the chain rule on notes 001, section 1.3.
     """
@@ -237,11 +238,14 @@ def to_largest(grad: np.ndarray, x: np.ndarray, where: Windows, ties: Ties = "fi
 
 def shared(winners: list[np.ndarray], ties: Ties) -> list[np.ndarray]:
     """What part of its window's gradient each place receives, from whether it has the maximum."""
-    if _choice("ties", ties, ("first", "last", "all", "split")) == "all":
+    if _choice("ties", ties, ("first", "last", "all", "split", "halved")) == "all":
         return winners
+    count = np.sum(winners, axis=0)
     if ties == "split":
-        count = np.maximum(np.sum(winners, axis=0), 1)
-        return [winner / count for winner in winners]
+        return [winner / np.maximum(count, 1) for winner in winners]
+    if ties == "halved":
+        before = np.cumsum(winners, axis=0)
+        return list(winners * 0.5 ** (count - before + (before > 1)))
     free, shares = np.ones_like(winners[0]), []
     for winner in winners if ties == "first" else reversed(winners):
         shares.append(winner & free)

@@ -62,6 +62,7 @@ TIES = Convention(
         Option("last", "the last, row by row", {"ties": "last"}, ("loops written value >= maximum",)),
         Option("all", "all, each the whole", {"ties": "all"}, ("Theano on a CPU", "masks written x == maximum")),
         Option("split", "all, each an equal part", {"ties": "split"}, ("torch.amax", "jax.numpy.max")),
+        Option("halved", "all, half from each comparison in turn", {"ties": "halved"}, ("torch.maximum, tap by tap",)),
     ),
     (TORCH, JAX, CAFFE, THEANO_TIES),
 )

@@ -51,9 +51,10 @@ class Stochastic(Implementation):
     def _drawn(self, case: Case, seed: int, draws: int) -> tuple[list[dict[str, Array]], dict[str, Any]]:
         """The outputs of successive calls, and the facts of the last."""
         # code that takes a generator should not look at the global streams, which then go on from run to run
-        torch.manual_seed(next(self.seeds) if self.takes_generator else seed)
-        np.random.seed((next(self.seeds) if self.takes_generator else seed) % 2**32)  # noqa: NPY002
-        random.seed(seed)
+        shared = next(self.seeds) if self.takes_generator else seed
+        torch.manual_seed(shared)
+        np.random.seed(shared % 2**32)  # noqa: NPY002
+        random.seed(shared)
         if self.takes_tensors is None:
             self.takes_tensors = self._tries_tensors(case, seed)
         run = self._with_tensors if self.takes_tensors else self._with_arrays
