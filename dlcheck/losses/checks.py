@@ -27,7 +27,7 @@ from dlcheck.losses.cases import (
 )
 from dlcheck.losses.class_checks import cross_entropy, nll
 
-SHAPES: tuple[Shape, ...] = ((1,), (9,), (2, 3, 4))
+SHAPES: tuple[Shape, ...] = ((1,), (9,), (4, 1), (2, 3, 4))
 
 # --- errors ----------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Known mistakes in the losses of real targets: squared, absolute and Huber's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,19 @@ def _other_means(name: str, short: str) -> Iterator[Fault]:
 
 def _reduce(values: Array, reduction: str) -> Array:
     return values if reduction == "none" else np.asarray(values.mean() if reduction == "mean" else values.sum())
+
+
+def _crossed(name: str, short: str, loss: Callable[[Array], Array]) -> Fault:
+    """A column that lost its axis, less a column."""
+
+    def forward(input: Array, target: Array, reduction: str = "mean", **_: Any) -> Array:
+        column = input.ndim > 1 and input.shape[-1] == 1
+        return _reduce(loss((input[..., 0] if column else input) - target), reduction)
+
+    return Fault(
+        f"{short}-pairs", name, "a column is squeezed: (N) less (N, 1) compares all pairs",
+        "Predictions go to the mean of all targets.", "squeeze both or neither", differentiated(name, forward),
+    )  # fmt: skip
 
 
 # --- squared error ---------------------------------------------------------------------------------------------------
@@ -114,6 +127,7 @@ MSE = (
         "mean((x - y)^2)", forward_only("mse_loss", lambda **given: np.asarray(reference.mse_loss(**given) / 2)),
     ),
     *_other_means("mse_loss", "mse"),
+    _crossed("mse_loss", "mse", lambda d: d**2),
     _mse(
         "mse-mean-over-last-axis", "the mean runs over the last axis only", "One loss an example is returned.",
         "mean over all elements", differentiated("mse_loss", _last_axis),
@@ -203,6 +217,7 @@ L1 = (
         gradient("l1_loss", lambda g, input, target, **_: 2 * g * np.abs(input - target)),
     ),
     *_other_means("l1_loss", "l1"),
+    _crossed("l1_loss", "l1", absolute),
     _l1(
         "l1-relative", "the error is divided by the target", OTHER_LOSS, "|x - y|",
         formula("l1_loss", lambda input, target, **_: absolute(input - target) / absolute(target)),

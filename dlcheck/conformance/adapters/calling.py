@@ -42,7 +42,7 @@ def keywords(
 ) -> dict[str, Any]:
     """The keywords to call code with, after some positional arguments, for the settings of a case.
 
-    A setting at the model's default may be left out where the code does not know it; a parameter that the code
+    A setting at a default that all have may be left out where the code does not know it; a parameter that the code
     requires and the case does not set gets what is ``derived`` from the case's inputs, or the model's default, and so
     does an eps whose default is the code's own; ``fixed`` ones are always passed. Raises NotProvided for a setting that
     the code does not accept, Refused for a parameter that nothing fills.
@@ -50,8 +50,9 @@ def keywords(
     known = parameters(code)
     if known is None:
         return {**settings, **fixed}
+    differing = {name for axis in component.conventions for option in axis.options for name in option.keywords}
     for name, value in settings.items():
-        if name not in known and value != component.settings.get(name, NotProvided):
+        if name not in known and (name in differing or value != component.settings.get(name, NotProvided)):
             raise NotProvided(f"it does not accept {name}")
     defaults = {name: value for name, value in component.settings.items() if value is not None} | dict(derived or {})
     needed = [name for name, p in known.items() if p.default is p.empty]
