@@ -307,6 +307,12 @@ def test_an_engine_that_overwrites_gradients_is_told_so():
     assert any(finding.flag == "vjp-overwritten" for finding in found.findings)
 
 
+def test_a_call_with_too_few_inputs_is_the_targets_mistake():
+    found = report("vjp", lambda function, *inputs: (function(*inputs[:-1]), None))
+    assert not found.conforms
+    assert "the function was called with" in str(found)
+
+
 def test_what_an_engine_of_arrays_lacks_is_not_provided():
     found = report("vjp", engine(keep=True))
     statuses = {check.id.rsplit(".", 1)[1]: check.status for check in found.checks}

@@ -69,6 +69,7 @@ def _operations(run: str) -> Iterator[Row]:
         (
             *(_case(run, program, POSITIVE, shape=(3,)) for program in powers),
             _case(run, powers[0], ROW, shape=(3,)),
+            *(_case(run, (("number", n), ("power", 0, 1)), np.array([0.0, 1.5, -0.5]), shape=(3,)) for n in (2.0, 1.0)),
             _case(run, (("number", 2.5), ("power", 1, 0)), ROW, shape=(3,), refusable=True),
             _case(run, (("power", 0, 1),), POSITIVE, ROW, shape=(3,), refusable=True),
         ),

@@ -209,6 +209,8 @@ _ROWS: tuple[tuple[str, str, str, str, Make], ...] = (
      _with_number("power", 0, lambda g, out, x, n: g * n * x)),
     ("number-base-without-log", "number ** x lacks the logarithm in its gradient", _NO_LEARNING,
      "d(a^x) = a^x log(a) dx", _with_number("power", 1, lambda g, out, x, n: g * out)),
+    ("number-power-by-quotient", "x ** number divides its value by x in the gradient", "Weights become NaN at a zero.",
+     "d(x^n) = n x^(n-1) dx", _with_number("power", 0, lambda g, out, x, n: g * n * out / x)),
     ("exponent-as-base", "the exponent's gradient is by the rule of powers", _NO_LEARNING, "d(a^x) = a^x log(a) dx",
      _with_number("power", 1, lambda g, out, x, n: g * n * x ** (n - 1.0))),
     ("exponent-constant", "a variable in the exponent is held constant", _NO_LEARNING, "d(a^x) = a^x log(a) dx",

@@ -30,7 +30,8 @@ def _all_checks(name: str) -> tuple[Check, ...]:
     family = registry.families()[name]
     cases = tuple(case for check in own for case in check.cases)
     plain = tuple({case.run: case for case in reversed(cases) if case.dtype in _DTYPES[:2]}.values())
-    repeatable = tuple(case for case in plain if case.run not in form.named(component.form).random_runs)
+    of_form = form.named(component.form)
+    repeatable = tuple(case for case in plain if case.run not in (*of_form.random_runs, *of_form.chance_runs))
     looked_at = {
         "determinism": repeatable,
         "dtype": cases + tuple(replace(case, dtype=dtype) for case in plain for dtype in _DTYPES),
@@ -38,7 +39,7 @@ def _all_checks(name: str) -> tuple[Check, ...]:
     }
     common = tuple(
         Check(f"{family}.{name}.{fact}", _SAYS[fact], looked_at.get(fact, plain), observes=fact)
-        for fact in (*form.named(component.form).facts, "surroundings")
+        for fact in (*of_form.facts, "surroundings")
         if fact not in _OF_DRAWS or "generator" in component.settings
     )
     return common + own

@@ -20,8 +20,9 @@ class Form:
     is checked for; ``snippet`` gives the lines of Python that replay a case without dlcheck. ``driver`` are functions
     that surround the component's own ones and that a fault may replace like them. ``magnitudes`` are the sizes at which
     results were rounded, where not their own. ``tests`` judge observed draws against the law of a Reference
-    (``evidence.statistics.TestResult``), in runs of which numbers are no use. ``switches`` are fixed settings that are
-    meant for the adapter, not for the code.
+    (``evidence.statistics.TestResult``), in ``random_runs``, of which numbers are no use; ``chance_runs`` draw too, but
+    give numbers that do not depend on it. ``switches`` are fixed settings that are meant for the adapter, not for the
+    code.
     """
 
     runs: Mapping[str, Callable[[Any, Case], Observation]]
@@ -31,6 +32,7 @@ class Form:
     magnitudes: Callable[[Case, Values], Values] | None = None
     tests: Callable[[Any, Case, Observation], tuple[Any, ...]] | None = None
     random_runs: tuple[str, ...] = ()
+    chance_runs: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
 
 

@@ -43,7 +43,13 @@ class Differentiation(Implementation):
 
         given = [made(value) for value in case.inputs["x"]]
         before = [np.asarray(value) for value in case.inputs["x"]]
-        function = function_of(case.inputs["program"])
+        program = function_of(case.inputs["program"])
+
+        def function(*inputs: Any) -> Any:
+            if len(inputs) != len(given):
+                raise TypeError(f"the function was called with {len(inputs)} inputs, expected {len(given)}")
+            return program(*inputs)
+
         try:
             first, values = self._answer(case, function, given, made)
         except (AttributeError, TypeError) as error:
@@ -67,7 +73,7 @@ class Differentiation(Implementation):
         return parts[0], {"output": _numbers(output, "the output"), **values}
 
     def _vjp(self, function: Callable[..., Any], given: Sequence[Any], cotangent: Any) -> tuple[Any, Any]:
-        """As torch.func.vjp, which returns a pullback, or torch.autograd.functional.vjp, which takes the gradient."""
+        """As torch.func.vjp, which returns a pullback, or torch.autograd.functional.vjp, which takes the cotangent."""
         if "inputs" in (calling.parameters(self.code) or {}):
             answer = self.code(function, tuple(given), cotangent, **self.fixed)
         else:

@@ -163,5 +163,6 @@ FORM = Form(
     ("dtype", "purity", "determinism"),
     snippet,
     {"next_state": _next_state, "in_evaluation": _in_evaluation, "dropout_law": _dropout_law},
+    chance_runs=("dropped",),
     switches=("layout",),
 )
