@@ -304,6 +304,22 @@ def test_mistakes_are_named(code, flag):
     assert found.findings[0].flag == flag
 
 
+class Attached(OldWeight):
+    """A running mean that autograd follows back to every batch."""
+
+    def forward(self, x):
+        y = super().forward(x)
+        if self.training:
+            self.running_mean = self.running_mean + 0 * x.mean()
+        return y
+
+
+def test_running_statistics_that_keep_the_graph_are_a_mistake():
+    found = report("batch_norm", Attached)
+    assert not found.conforms
+    assert "they keep the graph of every batch" in str(found)
+
+
 def test_the_operator_of_torch_which_scales_before_it_takes_off_the_mean_conforms():
     def layer(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
         return torch.batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps, False)

@@ -321,6 +321,16 @@ LEAKY_RELU = (
         lambda x, a: np.maximum(x, a * x), derivative_of_maximum,
     ),
     _leaky(
+        "leaky-relu-slope-zero-passes", "with slope 0 the gradient left of zero is let through", NO_LEARNING,
+        "a grad where x <= 0, also for a = 0", reference.leaky_relu,
+        lambda x, a: reference.leaky_relu_derivative(x, a if a else 1.0), forward=False,
+    ),
+    _leaky(
+        "leaky-relu-of-two", "max(x, 0) - max(-a x, 0) is wrong for slopes below 0", OTHER_FUNCTION,
+        "x if x > 0 else a x", lambda x, a: reference.leaky_relu(x, a) if a >= 0 else np.where(x > 0, (1 + a) * x, 0.0),
+        lambda x, a: reference.leaky_relu_derivative(x, a) if a >= 0 else np.where(x > 0, 1 + a, 0.0),
+    ),
+    _leaky(
         "leaky-relu-sign", "the slope's sign is wrong: -a x", OTHER_FUNCTION, "a x where x <= 0",
         lambda x, a: np.where(x > 0, x, -a * x), lambda x, a: np.where(x > 0, 1.0, -a),
     ),

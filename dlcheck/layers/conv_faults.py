@@ -84,6 +84,10 @@ def _first_bias(bias: Array, call: Call) -> Array:
     return np.tile(bias[: len(bias) // call.groups], call.groups)
 
 
+def _bias_of_first_group(bias: Array, call: Call) -> Array:
+    return np.where(np.arange(len(bias)) < len(bias) // call.groups, bias, 0.0)
+
+
 def _examples_last(y: Array, call: Call) -> Array:
     """What reshaping (O, N, P, Q) to (N, O, P, Q) gives."""
     return y.swapaxes(0, 1).reshape(y.shape) if y.ndim == 4 else y
@@ -183,6 +187,10 @@ ARRAYS = (
     conv(
         "conv2d-groups-first-bias", "every group adds the biases of the first", OTHER_FUNCTION,
         "add bias[o] to every output of filter o", moved(offsets=_first_bias),
+    ),
+    conv(
+        "conv2d-groups-bias-once", "only the first group's outputs get their bias", OTHER_FUNCTION,
+        "add bias[o] to every output of filter o", moved(offsets=_bias_of_first_group),
     ),
     conv(
         "conv-layout-guess-when-c-h-w-equal", "C = H = W is taken for channels last", OTHER_FUNCTION,

@@ -132,6 +132,14 @@ def _wrapped(channels: int, below: int, above: int) -> Array:
     return matrix
 
 
+def _wrapped_below(channels: int, below: int, above: int) -> Array:
+    matrix = band(channels, below, above)
+    for channel in range(min(below, channels)):
+        for place in range(channel - below, 0):
+            matrix[channel, place % channels] += 1
+    return matrix
+
+
 def _without_own(channels: int, below: int, above: int) -> Array:
     return band(channels, below, above) - np.eye(channels)
 
@@ -229,6 +237,14 @@ _FORMULA = (
     _fault("window-too-wide", "the window takes one channel more on each side", _OTHER_FUNCTION,
            "sum channels c - n // 2 to c + (n - 1) // 2",
            _layer(Formula(window=lambda c, below, above: band(c, below + 1, above + 1)))),
+    _fault("window-one-longer", "the window takes one channel more behind", _OTHER_FUNCTION,
+           "range(c - n // 2, c + (n - 1) // 2 + 1)",
+           _layer(Formula(window=lambda c, below, above: band(c, below, above + 1)))),
+    _fault("window-of-one", "the window is the response's own channel", _OTHER_FUNCTION, "sum over the neighbours too",
+           _layer(Formula(window=lambda c, below, above: np.eye(c)))),
+    _fault("window-wraps-below", "a negative channel number counts from the end",
+           "The first channels are inhibited by the last.", "start at max(c - n // 2, 0)",
+           _layer(Formula(window=_wrapped_below))),
     _fault("window-odd-only", "an even window is made one channel wider", _OTHER_FUNCTION,
            "sum channels c - n // 2 to c + (n - 1) // 2",
            _layer(Formula(window=lambda c, below, above: band(c, max(below, above), max(below, above))))),

@@ -53,6 +53,8 @@ ADAM = (
             lambda c: adam(c, corrections=lambda b1, b2, t: (1.0, 1 - b2**t))),
     faults(_ADAMS, "no-correction-square", "the mean square is not corrected for its bias", EARLY, "v / (1 - beta2^t)",
             lambda c: adam(c, corrections=lambda b1, b2, t: (1 - b1**t, 1.0))),
+    faults(_ADAMS, "mean-correction-rooted", "the mean is corrected by the root of 1 - beta1^t", EARLY,
+            "m / (1 - beta1^t)", lambda c: adam(c, corrections=lambda b1, b2, t: ((1 - b1**t) ** 0.5, 1 - b2**t))),
     faults(_ADAMS, "corrections-swapped", "the bias corrections use each other's beta", EARLY,
             "m / (1 - beta1^t), v / (1 - beta2^t)",
             lambda c: adam(c, corrections=lambda b1, b2, t: (1 - b2**t, 1 - b1**t))),
@@ -215,6 +217,10 @@ ADAMW = (
                 lambda raw: adam(c, square=lambda v, g, m, beta, t: beta * v + (1 - beta) * raw**2))),
     faults("adamw", "decay-at-first-rate", "weight decay keeps the learning rate of the start", WRONG_DECAY,
             "p <- p - lr weight_decay p, lr of now", decay_at_first_rate),
+    faults("adamw", "decay-corrected", "weight decay is scaled by the bias corrections, as the step", EARLY,
+            "p <- p - lr weight_decay p", lambda c: adam(
+                c, step=lambda d, s, t, c1, below, param: s.lr * d + s.lr * s.weight_decay * param * (
+                    (1 - s.betas[1] ** t) ** 0.5 / c1 - 1))),
     faults("adamw", "decay-squared", "weight decay is multiplied by itself", WRONG_DECAY, "p <- p - lr weight_decay p",
             lambda c: decay(c, lambda wd, lr, maximize: lr * wd * wd, coupled=False)),
     faults(_ADAMS, "amsgrad-one-maximum", "AMSGrad's maximum is one for all elements", NO_ADAPTATION,

@@ -54,6 +54,8 @@ ADAPTIVE = (
             lambda c: adagrad(lambda s, g: 0.9 * s + 0.1 * g**2)),
     faults("adagrad", "no-square", "the gradient is summed without its square", UNEVEN, "s = s + g^2",
             lambda c: adagrad(lambda s, g: s + np.abs(g))),
+    faults("adagrad", "square-of-sum", "gradients are summed first and squared afterwards", UNEVEN, "s = s + g^2",
+            lambda c: adagrad(lambda s, g: s + g, divisor=lambda s, old, t: s**2)),
     faults("adagrad", "old-sum", "the sum leaves the new gradient out", EARLY, "update s, then divide by its root",
             lambda c: adagrad(divisor=lambda s, old, t: old)),
     faults("adagrad", "one-rate", "one sum serves all elements of a parameter",
@@ -118,6 +120,14 @@ ADAPTIVE = (
     faults("adadelta", "", "a bracket multiplies the whole average by g^2", UNEVEN, "s = rho s + (1 - rho) g^2",
             lambda c: adadelta(lambda v, g, rho: (rho * v + (1 - rho)) * g**2), ("deeplearning4j/nd4j/issues/1239",),
             adadelta="opt-adadelta-precedence"),
+    faults("adadelta", "brackets", "a bracket multiplies both averages by the squares", UNEVEN,
+            "s = rho s + (1 - rho) g^2", lambda c: adadelta(
+                lambda v, g, rho: (rho * v + (1 - rho)) * g**2, progress=lambda u, d, g, rho, lr: (
+                    rho * u + (1 - rho)) * d**2), ("deeplearning4j/nd4j/issues/1239",)),
+    faults("adadelta", "averages-grow", "the averages are added to themselves: s += rho s + ...", FADING,
+            "s = rho s + (1 - rho) g^2", lambda c: adadelta(
+                lambda v, g, rho: (1 + rho) * v + (1 - rho) * g**2, progress=lambda u, d, g, rho, lr: (
+                    (1 + rho) * u + (1 - rho) * d**2)), ("tensorflow/tensorflow/issues/644",)),
     faults("adadelta", "rho-swapped", "rho and 1 - rho are swapped", UNEVEN, "s = rho s + (1 - rho) g^2",
             lambda c: settings(c, lambda rho: {"rho": 1 - rho})),
     faults("adadelta", "not-averaged", "the squared gradient is not weighted by 1 - rho", OFF_SCALE,

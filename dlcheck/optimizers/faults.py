@@ -200,6 +200,8 @@ _ANY = (
             lambda c: penalised(c, np.abs)),
     faults(_ALL, "decay-of-signs", "weight decay is that of an L1 penalty", WRONG_DECAY, "g = grad + weight_decay p",
             lambda c: penalised(c, np.sign)),
+    faults(_ALL, "decay-constant", "weight decay is not multiplied by the weight", WRONG_DECAY,
+            "g = grad + weight_decay p", lambda c: penalised(c, np.ones_like)),
     faults(_ALL, "decay-of-squares", "weight decay is of the squared weights", GROWTH, "g = grad + weight_decay p",
             lambda c: penalised(c, np.square)),
     faults(_ALL, "decay-halved", "weight decay is halved", WRONG_DECAY, "g = grad + weight_decay p",

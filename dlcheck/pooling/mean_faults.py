@@ -141,6 +141,11 @@ AVG_POOL = (
             settings.get("divisor_override") or where.kernel[0] ** 2)),
     ),
     _avg(
+        "avg-pool-divides-by-width-squared", "the divisor is the square of the kernel's width", OTHER_FUNCTION,
+        "divide by height times width", _divided(lambda where, settings: (
+            settings.get("divisor_override") or where.kernel[1] ** 2)),
+    ),
+    _avg(
         "avg-pool-sum", "the sum is not divided", OTHER_FUNCTION, "divide by the number of places",
         _divided(lambda where, settings: settings.get("divisor_override") or 1),
     ),
@@ -295,6 +300,11 @@ GLOBAL = (
         "global-avg-pool-square", "the sum is divided by the height squared", "Images that are not square are scaled.",
         "divide by H W", lambda x: x.sum((-2, -1)) / x.shape[-2] ** 2,
         lambda grad, x: _undivided(grad, x) / x.shape[-2] ** 2,
+    ),
+    _mean(
+        "global-avg-pool-width-squared", "the sum is divided by the width squared",
+        "Images that are not square are scaled.", "divide by H W", lambda x: x.sum((-2, -1)) / x.shape[-1] ** 2,
+        lambda grad, x: _undivided(grad, x) / x.shape[-1] ** 2,
     ),
     *(
         _mean(

@@ -101,6 +101,17 @@ def _rows_only(given_as: str, before: list[Array | None], after: list[Array | No
     return before if given_as == "alone" else after
 
 
+def _matrices_only(grads: Grads, **settings: Any) -> Clipped:
+    """Vectors, which biases are, left out of the norm and of the clipping."""
+    of_matrices = [grad if grad is not None and np.ndim(grad) > 1 else None for grad in grads]
+    after, total = reference.clip_grad_norm(of_matrices, **settings)
+    return [grad if clipped is None else clipped for grad, clipped in zip(grads, after, strict=True)], total
+
+
+def _without_scalars(index: int, grad: Array, factor: float) -> Array:
+    return grad * factor if np.ndim(grad) else grad
+
+
 def _signed_norm(grads: Grads, p: float) -> float:
     if np.isinf(p) or p % 2 == 0:
         return _norm_of(_all(grads), p)
@@ -122,6 +133,25 @@ NORM = (
         _scaled(factor=lambda total, limit, epsilon: (
             np.nan if total == 0 else reference.clipping_factor(total, limit, epsilon))),
         "https://github.com/PaddlePaddle/Paddle/pull/30777", "https://github.com/google-deepmind/optax/issues/1752",
+    ),
+    _norm(
+        "clip-norm-matrices-only", "vectors are left out", NOT_BOUNDED, "one norm over all tensors",
+        {"clip_grad_norm": _matrices_only},
+    ),
+    _norm(
+        "clip-norm-scalars-left", "numbers without axes are not scaled", NOT_BOUNDED, "scale every gradient",
+        _scaled(applied=_without_scalars),
+    ),
+    _norm(
+        "clip-norm-squared-twice", "squared norms are squared again", NOT_BOUNDED, "sqrt(sum of squared norms)",
+        _scaled(norm=lambda grads, p: _norm_of(np.array(
+            [_norm_of(grad, p) ** (p if np.isfinite(p) else 1) for grad in grads if grad is not None]), p)),
+    ),
+    _norm(
+        "clip-norm-infinity-rooted", "the largest element is raised to the power 1/inf", NOT_BOUNDED,
+        "max(|g|) for norm_type=inf",
+        _scaled(norm=lambda grads, p: _norm_of(_all(grads), p) ** (0 if np.isinf(p) else 1)),
+        "https://github.com/meta-pytorch/torchrec/pull/3199",
     ),
     _norm(
         "clip-norm-each-tensor", "each tensor is clipped by its own norm", TURNED, "one norm over all tensors",

@@ -165,6 +165,9 @@ FORMULAS = (
             "gamma ** number of milestones passed", lambda c: settings(c, lambda s: {"milestones": s.milestones[:1]})),
     faults("multistep_lr", "last-missed", "the last milestone is left out", TOO_HIGH,
             "count all milestones", lambda c: settings(c, lambda s: {"milestones": sorted(s.milestones)[:-1]})),
+    faults("multistep_lr", "every-step-after", "the rate falls at every step from the first milestone on", VANISHES,
+            "lr * gamma ** n, n milestones met", lambda c: formula(c, lambda lr, t, s: lr * s.gamma ** (
+                max(t - min(_met(s)) + 1, 0) if _met(s) else 0))),
     faults("multistep_lr", "not-compounded", "all milestones together multiply by gamma once", TOO_HIGH,
             "gamma ** number of milestones passed",
             lambda c: settings(c, lambda s: {"milestones": sorted(s.milestones)[:1], "repeated": "once"})),

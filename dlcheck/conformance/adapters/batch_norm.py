@@ -98,11 +98,13 @@ class _Object(_Base):
             raise _unless_none(self.case.settings, error) from error
 
     def statistics(self) -> tuple[Any, Any]:
-        """The running mean and variance; raises Misbehaviour where there are none."""
+        """The running mean and variance; raises Misbehaviour where there are none, or where they keep a graph."""
         missing = [name for name in BUFFERS if getattr(self.layer, name, None) is None]
         if missing:
             raise Misbehaviour(f"the layer keeps no {' and '.join(missing)}")
         mean, variance = (getattr(self.layer, name) for name in BUFFERS)
+        if getattr(mean, "requires_grad", False) or getattr(variance, "requires_grad", False):
+            raise Misbehaviour("its running statistics require gradients: they keep the graph of every batch")
         return mean, variance
 
     def change(self, settings: Mapping[str, Any]) -> None:
