@@ -72,6 +72,10 @@ def _other_classes(name: str) -> Iterator[Fault]:
         arguments(name, lambda given: {**given, "weight": None}),
     )  # fmt: skip
     yield fault(
+        "weight-ignored-in-sum", "the sum leaves class weights out", UNWEIGHTED, "multiply by the target's weight",
+        arguments(name, lambda given: {**given, "weight": None} if given.get("reduction") == "sum" else given),
+    )  # fmt: skip
+    yield fault(
         "ignored-in-mean", "ignored examples count in the mean's divisor", "Padding shrinks the step.",
         "divide by the examples that are kept",
         mean(lambda input, target, weight=None, **given: (

@@ -129,6 +129,10 @@ MSE = (
     *_other_means("mse_loss", "mse"),
     _crossed("mse_loss", "mse", lambda d: d**2),
     _mse(
+        "mse-sum-halved", "the sum is halved, the mean is not", OTHER_LOSS, "sum (x - y)^2",
+        scaled("mse_loss", lambda reduction="mean", **_: 0.5 if reduction == "sum" else 1.0),
+    ),
+    _mse(
         "mse-mean-over-last-axis", "the mean runs over the last axis only", "One loss an example is returned.",
         "mean over all elements", differentiated("mse_loss", _last_axis),
     ),

@@ -101,6 +101,7 @@ _SHARES: tuple[tuple[str, str, Callable[[float, int], float], Callable[[float, i
     ("true-class-whole", "the true class keeps 1 beside eps / C", lambda e, c: 1.0, lambda e, c: e / c),
     ("true-class-whole-over-others", "the true class keeps 1 beside eps / (C - 1)",
      lambda e, c: 1.0, lambda e, c: e / max(c - 1, 1)),
+    ("even-part-whole", "the even part is 1 / C, not eps / C", lambda e, c: 1 - e + 1 / c, lambda e, c: 1 / c),
     ("binary", "the even part is eps / 2, that of two classes", lambda e, c: 1 - e + e / 2, lambda e, c: e / 2),
 )  # fmt: skip
 """Pairs of shares that do not sum to 1."""
@@ -148,6 +149,11 @@ SMOOTHING = (
     _ce(
         "ce-label-smoothing-apart-unweighted", "the even part is averaged apart, without the weights", UNWEIGHTED,
         "mask and weigh both parts, then divide once", _parts_apart(masked=True),
+    ),
+    _ce(
+        "ce-probabilities-unweighted", "of target probabilities, classes are not weighted", UNWEIGHTED,
+        "-sum(w q log p)", arguments("cross_entropy", lambda given: (
+            {**given, "weight": None} if given["target"].dtype.kind == "f" else given)),
     ),
     _ce(
         "ce-probabilities-softmax", "softmax is taken of target probabilities", "Soft labels become nearly even.",
