@@ -45,8 +45,9 @@ def _jittered(
     shared: bool = False,
     from_original: bool = False,
     finish: Callable[[Array], Array] = lambda image: image,
+    always: bool = False,
 ) -> Sampler:
-    """The right jitter with another step, factor, choice of strengths, or last touch."""
+    """The right jitter with another step, factor, strengths or last touch; ``always``: for strength 0 too."""
 
     def sampler(
         image: Array, rng: Generator, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, *,
@@ -59,12 +60,12 @@ def _jittered(
         asked, before = strengths([brightness, contrast, saturation]), image
         position = rng.random()
         for step in steps_of(rng, order):
-            if asked[step]:
+            if asked[step] or always:
                 low = max(0.0, 1 - asked[step])
                 factor = low + position * (1 + asked[step] - low) if shared else factor_of(rng, asked[step])
                 image = step_of(before if from_original else image, step, factor, chosen)
         image = np.clip(image, 0, 1) if clipping == "end" else image
-        return finish(image) if any(asked) else before
+        return finish(image) if any(asked) or always else before
 
     return sampler
 
@@ -168,6 +169,10 @@ COLOR_JITTER = (
         _jittered(factor_of=lambda rng, s: rng.uniform(-s, s)),
     ),
     _jitter(
+        "jitter-about-zero-always", "factors lie from -s to s, for s = 0 too", "Images turn black.",
+        "1 + uniform(-s, s)", _jittered(factor_of=lambda rng, s: float(rng.uniform(-s, s)), always=True),
+    ),
+    _jitter(
         "jitter-from-zero", "factors lie from 0 to s", ARTEFACTS, "uniform(max(0, 1 - s), 1 + s)",
         _jittered(factor_of=lambda rng, s: rng.uniform(0, s)),
     ),
@@ -210,6 +215,14 @@ COLOR_JITTER = (
     _jitter(
         "jitter-contrast-inverted", "the factor weights the mean", "Strong contrast makes images grey.",
         "f x + (1 - f) mean", _jittered(_inverted(CONTRAST)),
+    ),
+    _jitter(
+        "jitter-contrast-inverted-always", "the factor weights the mean, for contrast 0 too", "Images turn grey.",
+        "f x + (1 - f) mean", _jittered(_inverted(CONTRAST), always=True),
+    ),
+    _jitter(
+        "jitter-contrast-of-brightness", "contrast has brightness's strength", TOO_STRONG,
+        "brightness, contrast, saturation", _jittered(strengths=lambda s: [s[0], s[0], s[2]]),
     ),
     _jitter(
         "jitter-contrast-about-half", "contrast turns about 1/2, not the mean", "Dark images become darker.",
