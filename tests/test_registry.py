@@ -80,3 +80,9 @@ def test_components_keep_the_order_of_the_families() -> None:
 def test_found_names_are_records_of_the_right_kind() -> None:
     assert all(inspect.isfunction(claim.judge) for claim in registry.claims().values())
     assert all(fault.component in registry.components() for fault in registry.faults().values())
+
+
+@pytest.mark.parametrize("family", registry.FAMILIES)
+def test_faults_have_ids_of_their_own(family: str) -> None:
+    ids = [fault.id for fault in registry.module(family, "faults").FAULTS]
+    assert len(ids) == len(set(ids)), sorted(id for id in set(ids) if ids.count(id) > 1)

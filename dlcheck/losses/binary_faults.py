@@ -28,6 +28,11 @@ from dlcheck.losses.mistakes import (
 BCE_NAME = "binary_cross_entropy_with_logits"
 
 
+def _weight_on_positive(input: Array, target: Array, weight: Any = None, pos_weight: Any = None, **_: Any) -> Array:
+    scale = (1.0 if weight is None else weight) * (1.0 if pos_weight is None else pos_weight)
+    return scale * target * softplus(-input) + (1 - target) * softplus(input)
+
+
 def _bce(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
     return Fault(id, BCE_NAME, says, effect, fix, replaces, happened)
 
@@ -150,6 +155,10 @@ BCE = (
     _bce(
         "bce-weight-ignored", "weight is ignored", "All elements count the same.", "multiply by weight",
         arguments(BCE_NAME, lambda given: {**given, "weight": None}),
+    ),
+    _bce(
+        "bce-weight-on-positive", "weight multiplies the term of target 1 only", "Half of the weights have no effect.",
+        "weight (y log p + (1 - y) log(1 - p))", formula(BCE_NAME, _weight_on_positive),
     ),
     _bce(
         "bce-weight-normalised", "the mean divides by the sum of the weights", "Weights lose their scale.",

@@ -65,6 +65,10 @@ def _nonzero(values: Array) -> Array:
     return np.where(values == 0, 1.0, values)
 
 
+def _batchmean_over_classes(input: Array, reduction: str = "mean", **_: Any) -> float:
+    return len(input) / max(input.shape[-1], 1) if reduction == "batchmean" and input.ndim else 1.0
+
+
 def _batchmean_over_last(input: Array, reduction: str = "mean", **_: Any) -> float:
     """What turns the division by the batch into one by all leading axes."""
     leading = input.size / input.shape[-1] if input.ndim and input.size else 1.0
@@ -163,6 +167,10 @@ KL = (
     _kl(
         "kl-batchmean-is-sum", '"batchmean" does not divide', RATE, "divide by the examples",
         _other_reduction("batchmean", "sum"),
+    ),
+    _kl(
+        "kl-batchmean-over-classes", '"batchmean" divides by the number of classes', RATE, "divide by len(input)",
+        scaled("kl_div", _batchmean_over_classes),
     ),
     _kl(
         "kl-batchmean-over-positions", '"batchmean" divides by all but the last axis', RATE, "divide by len(input)",

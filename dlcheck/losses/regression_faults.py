@@ -274,6 +274,16 @@ HUBER = (
         "https://github.com/unibas-gravis/scalismo/issues/260",
     ),
     _huber(
+        "huber-positive-tail-only", "far below the target it costs nothing", "Large negative errors are never mended.",
+        "|e| > delta, not e > delta", _pieces(_square, lambda e, d: np.where(e.real > 0, _line(e, d), 0.0)),
+        "https://github.com/marlbenchmark/on-policy/issues/47",
+    ),
+    _huber(
+        "huber-linear-reversed", "the linear part lacks |e|: delta (y - x)", "Large errors of one sign are rewarded.",
+        "delta (|e| - delta / 2)", _pieces(_square, lambda e, d: d * (-e - d / 2)),
+        "https://github.com/PaddlePaddle/Paddle/issues/44019",
+    ),
+    _huber(
         "huber-linear-branch-offset", "the linear part is 2 (|e| - delta) delta", _STEP_AT_DELTA,
         "(2 |e| - delta) delta, or half of it",
         _pieces(lambda e, d: e**2, lambda e, d: 2 * (absolute(e) - d) * d), "https://github.com/h2oai/h2o-3/pull/6015",

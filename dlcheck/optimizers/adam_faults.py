@@ -217,7 +217,7 @@ ADAMW = (
                 lambda raw: adam(c, square=lambda v, g, m, beta, t: beta * v + (1 - beta) * raw**2))),
     faults("adamw", "decay-at-first-rate", "weight decay keeps the learning rate of the start", WRONG_DECAY,
             "p <- p - lr weight_decay p, lr of now", decay_at_first_rate),
-    faults("adamw", "decay-corrected", "weight decay is scaled by the bias corrections, as the step", EARLY,
+    faults("adamw", "decay-by-step-size", "weight decay is scaled by the bias corrections, as the step", EARLY,
             "p <- p - lr weight_decay p", lambda c: adam(
                 c, step=lambda d, s, t, c1, below, param: s.lr * d + s.lr * s.weight_decay * param * (
                     (1 - s.betas[1] ** t) ** 0.5 / c1 - 1))),

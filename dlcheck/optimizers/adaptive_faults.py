@@ -127,7 +127,7 @@ ADAPTIVE = (
     faults("adadelta", "averages-grow", "the averages are added to themselves: s += rho s + ...", FADING,
             "s = rho s + (1 - rho) g^2", lambda c: adadelta(
                 lambda v, g, rho: (1 + rho) * v + (1 - rho) * g**2, progress=lambda u, d, g, rho, lr: (
-                    (1 + rho) * u + (1 - rho) * d**2)), ("tensorflow/tensorflow/issues/644",)),
+                    (1 + rho) * u + (1 - rho) * d**2)), ("tensorflow/tensorflow/pull/644",)),
     faults("adadelta", "rho-swapped", "rho and 1 - rho are swapped", UNEVEN, "s = rho s + (1 - rho) g^2",
             lambda c: settings(c, lambda rho: {"rho": 1 - rho})),
     faults("adadelta", "not-averaged", "the squared gradient is not weighted by 1 - rho", OFF_SCALE,

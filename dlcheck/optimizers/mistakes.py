@@ -186,7 +186,7 @@ def in_place(component: str) -> Rule:
     def mistaken(param: Array, grad: Array, state: State | None = None, **given: Any) -> Step:
         known = {**defaults, **given}
         grad *= -1.0 if known["maximize"] else 1.0
-        if not known.get("decoupled_weight_decay", True):
+        if known["weight_decay"] and not known.get("decoupled_weight_decay", True):
             grad += known["weight_decay"] * param
             given = {**given, "weight_decay": 0.0}
         return rule(param, grad, state, **{**given, "maximize": False})
