@@ -46,11 +46,36 @@ from dlcheck.losses.smoothing_faults import SMOOTHING
 _SHORT = {"cross_entropy": "ce", "nll_loss": "nll"}
 
 
-def _other_classes(name: str) -> Iterator[Fault]:
-    """Mistakes with class weights and ignored labels, in both losses."""
+def _of(name: str) -> Callable[[str, str, str, str, Replaces], Fault]:
+    """A fault of one of the two losses, by id, words, effect, fix and what it replaces."""
+    return lambda id, *words: Fault(f"{_SHORT[name]}-{id}", name, *words)
 
-    def fault(id: str, says: str, effect: str, fix: str, replaces: Replaces) -> Fault:
-        return Fault(f"{_SHORT[name]}-{id}", name, says, effect, fix, replaces)
+
+def _other_weights(name: str) -> Iterator[Fault]:
+    """Mistakes with class weights, in both losses."""
+    fault = _of(name)
+    yield fault(
+        "weight-ignored", "class weights are ignored", UNWEIGHTED, "multiply by the target's weight",
+        arguments(name, lambda given: {**given, "weight": None}),
+    )  # fmt: skip
+    yield fault(
+        "weight-ignored-in-sum", "the sum leaves class weights out", UNWEIGHTED, "multiply by the target's weight",
+        arguments(name, lambda given: {**given, "weight": None} if given.get("reduction") == "sum" else given),
+    )  # fmt: skip
+    yield fault(
+        "weight-squared", "class weights are applied twice", "Rare classes dominate.", "multiply by the weight once",
+        _weights_times(name, lambda w: w),
+    )  # fmt: skip
+    yield fault(
+        "gradient-without-weight", "the gradient lacks the class weights", UNWEIGHTED,
+        "multiply by the target's weight",
+        {f"{name}_backward": arguments(name, lambda given: {**given, "weight": None})[f"{name}_backward"]},
+    )  # fmt: skip
+
+
+def _other_classes(name: str) -> Iterator[Fault]:
+    """Mistakes with means and ignored labels, in both losses."""
+    fault = _of(name)
 
     def mean(count: Callable[..., Any]) -> Replaces:
         def factor(reduction: str = "mean", **given: Any) -> Any:
@@ -67,14 +92,6 @@ def _other_classes(name: str) -> Iterator[Fault]:
 
         return change
 
-    yield fault(
-        "weight-ignored", "class weights are ignored", UNWEIGHTED, "multiply by the target's weight",
-        arguments(name, lambda given: {**given, "weight": None}),
-    )  # fmt: skip
-    yield fault(
-        "weight-ignored-in-sum", "the sum leaves class weights out", UNWEIGHTED, "multiply by the target's weight",
-        arguments(name, lambda given: {**given, "weight": None} if given.get("reduction") == "sum" else given),
-    )  # fmt: skip
     yield fault(
         "ignored-in-mean", "ignored examples count in the mean's divisor", "Padding shrinks the step.",
         "divide by the examples that are kept",
@@ -114,15 +131,6 @@ def _other_classes(name: str) -> Iterator[Fault]:
         "mean-over-length", "the mean is over the batch, whatever is ignored or weighted",
         "Padding and rare classes change the step.", "divide by the examples' weights",
         _over_length(name),
-    )  # fmt: skip
-    yield fault(
-        "weight-squared", "class weights are applied twice", "Rare classes dominate.", "multiply by the weight once",
-        _weights_times(name, lambda w: w),
-    )  # fmt: skip
-    yield fault(
-        "gradient-without-weight", "the gradient lacks the class weights", UNWEIGHTED,
-        "multiply by the target's weight",
-        {f"{name}_backward": arguments(name, lambda given: {**given, "weight": None})[f"{name}_backward"]},
     )  # fmt: skip
     yield fault(
         "gradient-of-ignored", "ignored examples get a gradient", IGNORED_COUNT, "zero their gradient",
@@ -251,6 +259,7 @@ def _presuming_sum_one(g: Array, input: Array, target: Array, weight: Any = None
 
 CROSS_ENTROPY = (
     *shared("cross_entropy"),
+    *_other_weights("cross_entropy"),
     *_other_classes("cross_entropy"),
     *_other_axes("cross_entropy"),
     _ce(
@@ -353,6 +362,7 @@ def _likelihood(log: Callable[[Array, int], Array]) -> Replaces:
 
 NLL = (
     *shared("nll_loss"),
+    *_other_weights("nll_loss"),
     *_other_classes("nll_loss"),
     *_other_axes("nll_loss"),
     _nll(
