@@ -44,8 +44,8 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
         component = registry.components()[request["component"]]
         loaded = targets.load(code) if isinstance(code, str) else code
         known = parameters(loaded) if callable(loaded) else None
-        if known is not None and hasattr(loaded, "backward"):
-            known |= parameters(loaded.forward) or {}
+        if known is not None and hasattr(loaded, "backward"):  # whose forward may take settings too
+            known |= parameters(getattr(loaded, "forward", loaded)) or {}
         own = form.named(component.form).switches
         unknown = [name for name in request["fixed"] if known is not None and name not in (*known, *own)]
         if unknown:

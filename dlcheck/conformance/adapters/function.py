@@ -310,7 +310,7 @@ class NumpyObject(Implementation):
         self.name = getattr(code, "__name__", type(code).__name__)
         made_of, self._forwarded = calling.parameters(code), calling.parameters(code.forward) or {}
         self._late = [name for name in self._forwarded if made_of is not None and name not in made_of]
-        self.fixed = {name: value for name, value in fixed.items() if name not in self._late}
+        self.fixed: Mapping[str, Any] = {name: value for name, value in fixed.items() if name not in self._late}
         self._fixed_late = {name: value for name, value in fixed.items() if name in self._late}
 
     def observe(self, case: Case) -> Observation:
