@@ -275,7 +275,7 @@ HUBER = (
     ),
     _huber(
         "huber-positive-tail-only", "far below the target it costs nothing", "Large negative errors are never mended.",
-        "|e| > delta, not e > delta", _pieces(_square, lambda e, d: np.where(e.real > 0, _line(e, d), 0.0)),
+        "|e| > delta, not e > delta", _pieces(_square, lambda e, d: np.where(e.real > 0, _line(e, d), 0.0 * e)),
         "https://github.com/marlbenchmark/on-policy/issues/47",
     ),
     _huber(
