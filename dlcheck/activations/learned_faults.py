@@ -245,7 +245,7 @@ def _exchanged(first: int, second: int) -> Replaces:
     return {"maxout": forward, "maxout_backward": backward}
 
 
-def _of_values(value: Function, share: Callable[[Array, str], Array], biased: bool = True) -> Replaces:
+def _of_values(value: Function, share: Callable[[Array, reference.Ties], Array], biased: bool = True) -> Replaces:
     """Another function of the maps' values (N, k, O), with the share of the gradient that each map receives.
 
     The shares may depend on the convention of ties.
@@ -257,7 +257,9 @@ def _of_values(value: Function, share: Callable[[Array, str], Array], biased: bo
     def forward(x: Array, weight: Array, bias: Array, **_: Any) -> Array:
         return value(values(x, weight, bias))
 
-    def backward(grad_output: Array, x: Array, weight: Array, bias: Array, ties: str = "first", **_: Any) -> Gradients:
+    def backward(
+        grad_output: Array, x: Array, weight: Array, bias: Array, ties: reference.Ties = "first", **_: Any
+    ) -> Gradients:
         parts = share(values(x, weight, bias), ties) * grad_output[:, None]
         grad_x, grad_weight = np.einsum("nko,koi->ni", parts, weight), np.einsum("nko,ni->koi", parts, x)
         return {"x": grad_x, "weight": grad_weight, "bias": biased * parts.sum(axis=0)}
@@ -285,7 +287,7 @@ def _regrouped(values: Array) -> Array:
 
 
 def _regrouped_backward(
-    grad_output: Array, x: Array, weight: Array, bias: Array, ties: str = "first", **_: Any
+    grad_output: Array, x: Array, weight: Array, bias: Array, ties: reference.Ties = "first", **_: Any
 ) -> Gradients:
     values = np.einsum("ni,koi->nko", x, weight) + bias
     shares = reference.shares(_regrouped(values), ties) * grad_output[:, None]
