@@ -305,8 +305,8 @@ def test_an_upstream_gradient_of_another_shape_is_refused():
 
 
 def test_an_unknown_convention_is_refused():
-    with pytest.raises(ValueError, match="ties must be 'first' or 'all' or 'split', not 'last'"):
-        reference.maxout_backward(ONES, ONES, np.ones((2, 3, 3)), np.ones((2, 3)), ties="last")
+    with pytest.raises(ValueError, match="ties must be 'first' or 'last' or 'all' or 'split' or 'halved', not 'any'"):
+        reference.maxout_backward(ONES, ONES, np.ones((2, 3, 3)), np.ones((2, 3)), ties="any")
 
 
 class MaskedInPlace:
