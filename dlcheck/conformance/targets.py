@@ -12,7 +12,7 @@ from typing import Any
 
 from dlcheck import registry
 from dlcheck.component import Component
-from dlcheck.conformance.adapters import calling, frameworks
+from dlcheck.conformance.adapters import frameworks
 from dlcheck.conformance.implementation import Implementation, Refused
 from dlcheck.conformance.oracle import Reference
 
@@ -84,6 +84,8 @@ def adapt(
 
     ``fixed`` are keywords passed in every call. Raises Refused where the code is in no accepted form.
     """
+    from dlcheck.conformance.adapters import calling  # imports torch, as adapters do, which who asks need not
+
     adapter = importlib.import_module(f"dlcheck.conformance.adapters.{component.form}")
     driven = frameworks.in_torch(component, code)
     adapted = adapter.adapt(component, driven, fixed or {}, device, seed)
