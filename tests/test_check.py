@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,12 @@ def clipped_noise(image, std, generator):
     return image + std * torch.randn(image.shape, generator=generator, dtype=image.dtype).clamp(-2.5, 2.5)
 
 
+def noise_of_python(image, std, generator):
+    torch.rand(1, generator=generator)
+    drawn = [random.gauss(0.0, std) for _ in range(image.numel())]
+    return image + torch.tensor(drawn, dtype=image.dtype).view(image.shape)
+
+
 @pytest.mark.parametrize(
     ("target", "component", "words"),
     [
@@ -131,6 +138,7 @@ def clipped_noise(image, std, generator):
         (ForgetsInPlace, "leaky_relu", "with inplace=True it gives the same numbers"),
         (switches_on, "normal_", "it switched requires_grad on"),
         (clipped_noise, "gaussian_noise", "noise reaches as far as its law does"),
+        (noise_of_python, "gaussian_noise", "it does not obey the generator that it is given"),
     ],
 )
 def test_what_shows_in_one_mode_or_tail_is_found(target, component, words):
