@@ -386,3 +386,4 @@ def test_an_eps_of_its_own_is_advice_and_no_convention():
     assert found.conventions["default_eps"] == "1e-06"
     assert "its default eps is 1e-06, not 1e-10" in str(found)
     assert not dlcheck.check(OwnEps, "adagrad", examples=0, conventions={"default_eps": "1e-7"}).conforms
+    assert "default eps" not in str(dlcheck.check(OwnEps, "adagrad", examples=0, settings={"eps": 1e-6}))

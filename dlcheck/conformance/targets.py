@@ -90,7 +90,8 @@ def adapt(
     driven = frameworks.in_torch(component, code)
     adapted = adapter.adapt(component, driven, fixed or {}, device, seed)
     adapted.widest = getattr(driven, "widest", adapted.widest)
-    adapted.own_eps = calling.own_eps(driven, component) if callable(driven) else None
+    if callable(driven) and "eps" not in (fixed or {}):
+        adapted.own_eps = calling.own_eps(driven, component)
     return adapted
 
 
