@@ -434,6 +434,30 @@ class Unscaled(torch.nn.GRU):
         return x, torch.cat(finals)
 
 
+class DroppedOutputs(torch.nn.LSTM):
+    """As TF1's DropoutWrapper around every cell."""
+
+    def forward(self, x, state=None):
+        output, final = super().forward(x, state)
+        return torch.nn.functional.dropout(output, self.dropout, self.training), final
+
+
+class DroppedInputs(torch.nn.RNN):
+    """As Keras' ``dropout`` of stacked layers."""
+
+    def forward(self, x, state=None):
+        return super().forward(torch.nn.functional.dropout(x, self.dropout, self.training), state)
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "option"), [(DroppedOutputs, "lstm", "outputs"), (DroppedInputs, "rnn", "inputs")]
+)
+def test_dropout_may_act_after_or_before_every_layer(code, name, option):
+    report = judged(code, name)
+    assert report.conforms
+    assert report.conventions["dropped"] == option
+
+
 class ByDirection(torch.nn.RNN):
     """Final states direction by direction."""
 

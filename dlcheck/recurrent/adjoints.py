@@ -109,12 +109,6 @@ def without_dropout(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "dropout": 0.0}
 
 
-def dropped(found: Arrays, _x: Any, _lengths: Any, settings: dict[str, Any]) -> dict[str, Any]:
-    """The share of the outputs, or of their gradients, that dropout after the last layer leaves."""
-    left = 1 - settings.get("dropout", 0.0)
-    return {name: left * value if name == "output" else value for name, value in found.items()}
-
-
 def without_hidden(state: Arrays) -> dict[str, Any]:
     return {**state, "h_0": np.zeros_like(state["h_0"])}
 

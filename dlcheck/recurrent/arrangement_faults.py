@@ -78,22 +78,6 @@ def _output_only(grad: Any, *_: Any) -> dict[str, Any]:
     return {name: value if name == "output" else np.zeros_like(value) for name, value in grad.items()}
 
 
-def _input_dropped(name: str) -> Replaced:
-    """What the first layer reads is dropped too."""
-
-    def left(given: Any) -> float:
-        return 1 - given.get("dropout", 0.0)
-
-    def forward(x: Any, *arrays: Any, **given: Any) -> Any:
-        return getattr(reference, name)(left(given) * x, *arrays, **given)
-
-    def backward(grad: Any, x: Any, *arrays: Any, **given: Any) -> Any:
-        found = getattr(reference, f"{name}_backward")(grad, left(given) * x, *arrays, **given)
-        return {**found, "x": left(given) * found["x"]}
-
-    return with_arguments(name, forward, backward)
-
-
 def _share_inverted(settings: dict[str, Any]) -> dict[str, Any]:
     share = settings.get("dropout", 0.0)
     return {**settings, "dropout": 1 - share if share else share}
@@ -105,10 +89,6 @@ ARRANGEMENT = (
            "each layer reads what dropout made of the outputs below",
            lambda c: {**mapped(c, settings=maps.without_dropout), "dropout_law": lambda share: (1.0, 1.0, 1.0)},
            ("jihunchoi/recurrent-batch-normalization-pytorch/issues/13",), rnn="rnn-stack-dropout-result-unused"),
-    faults(ALL, "dropout-after-last", "the outputs of the last layer are dropped too", OVERFITS,
-           "dropout between layers only", lambda c: mapped(c, outputs=(maps.dropped, maps.dropped))),
-    faults(ALL, "dropout-on-input", "what the first layer reads is dropped too", OVERFITS,
-           "dropout between layers only", _input_dropped),
     faults(ALL, "dropout-in-evaluation", "dropout between layers goes on in evaluation", NOISY,
            "F.dropout(x, p, training=self.training)", lambda c: {"in_evaluation": dict}),
     faults(ALL, "dropout-not-scaled", "dropout does not scale what it keeps", OVERFITS, "x * mask / (1 - p)",

@@ -135,7 +135,7 @@ def _arrangements(component: Component) -> Iterator[Part]:
     deep = {"num_layers": 2}
     cases = [*_both(component, 4, 3, deep), _case(component, 3, 3, {"num_layers": 3}, state=True)]
     yield "layers", "each layer reads the outputs of the one below with weights and a state of its own", cases, None
-    says = "dropout acts between layers, not after the last: with a share of 1 the upper layer reads zeros"
+    says = "dropout acts between layers, or after or before each: with a share of 1 the upper layer reads zeros"
     all_dropped = {"num_layers": 2, "dropout": 1.0}
     yield "dropout", says, _both(component, 3, 2, all_dropped), None
     cases = [_case(component, 3, 2, all_dropped, evaluation=True), _case(component, 3, 3, evaluation=True, state=True)]

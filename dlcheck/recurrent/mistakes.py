@@ -40,7 +40,7 @@ Unit = Callable[..., tuple[Any, ...]]
 _TINY = 1e-30
 """A complex step: the imaginary part of f(x + i h) over h is f'(x) to the last digit, for h squared vanishes."""
 
-_ARRANGEMENT = ("num_layers", "bidirectional", "bias", "batch_first", "padded_output", "dropout")
+_ARRANGEMENT = ("num_layers", "bidirectional", "bias", "batch_first", "padded_output", "dropout", "dropped")
 _RECURRENCES: dict[str, Callable[..., Recurrence]] = {
     "rnn": reference.simple,
     "lstm": reference.remembering,

@@ -17,7 +17,7 @@ from dlcheck.recurrent import pyramid, stack, unrolling
 from dlcheck.recurrent.cells import Biases, GateActivation, Nonlinearity, Reset, Update, gru_cell, lstm_cell, rnn_cell
 from dlcheck.recurrent.pyramid import OddLength
 from dlcheck.recurrent.stack import Weights
-from dlcheck.recurrent.unrolling import STATES, Arrangement, PaddedOutput, Recurrence
+from dlcheck.recurrent.unrolling import STATES, Arrangement, Dropped, PaddedOutput, Recurrence
 
 Sequence = Float[np.ndarray, "first second F"]
 Parameters = Mapping[str, Float[np.ndarray, "..."]]
@@ -163,6 +163,7 @@ def rnn(
     bias: bool = True,
     batch_first: bool = False,
     dropout: float = 0.0,
+    dropped: Dropped = "between",
     padded_output: PaddedOutput = "zeros",
 ) -> Arrays:
     r"""Simple (Elman) recurrent layers.
@@ -173,14 +174,15 @@ def rnn(
 
     Shapes: x (T, N, F), with ``batch_first`` (N, T, F); lengths (N,); state {"h_0": (L, N, H)} with L = layers times
     directions, layers outermost; the result {"output": (T, N, D H), "h_n": (L, N, H)} with D directions.
-    Conventions: ``padded_output`` is what the output holds beyond a sequence's length, zeros or the last state.
-    Settings: ``dropout`` between layers in training is 0 or 1, which leaves the upper layers zeros to read.
+    Conventions: ``padded_output`` is what the output holds beyond a sequence's length, zeros or the last state;
+    ``dropped`` is where dropout acts, between layers, on the "outputs" of every layer or on its "inputs".
+    Settings: ``dropout`` in training is 0 or 1, which leaves the upper layers zeros to read.
     Raises: ValueError for shapes that do not fit or lengths out of range, TypeError for lengths that are no integers.
     Source: Elman 1990, "Finding structure in time"; Schuster, Paliwal 1997, "Bidirectional recurrent neural networks",
     section II; Graves et al. 2013, "Speech recognition with deep recurrent neural networks", equation 11; the notes
     001, section 1.2.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout, dropped)
     return outputs(simple(nonlinearity), arrangement, x, parameters, state, lengths)
 
 
@@ -197,6 +199,7 @@ def rnn_backward(
     bias: bool = True,
     batch_first: bool = False,
     dropout: float = 0.0,
+    dropped: Dropped = "between",
     padded_output: PaddedOutput = "zeros",
 ) -> Arrays:
     r"""Backpropagation through time of ``rnn``.
@@ -208,7 +211,7 @@ def rnn_backward(
     Shapes and Raises as ``rnn``; grad {"output" or "h_n": their shapes}.
     Source: Werbos 1990, "Backpropagation through time", section III.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout, dropped)
     return gradients(simple(nonlinearity), arrangement, grad, x, parameters, state, lengths)
 
 
@@ -248,6 +251,7 @@ def lstm(
     bias: bool = True,
     batch_first: bool = False,
     dropout: float = 0.0,
+    dropped: Dropped = "between",
     padded_output: PaddedOutput = "zeros",
     forget_bias: float = 0.0,
     gate_activation: GateActivation = "sigmoid",
@@ -259,11 +263,11 @@ def lstm(
 
     Shapes and Raises as ``rnn``; state {"h_0", "c_0"}, and the result has "c_n" too.
     Conventions: ``forget_bias`` is added to the forget gate's pre-activation beside the stored biases;
-    ``gate_activation="hard_sigmoid"`` is clip(0.2 x + 0.5, 0, 1); ``padded_output`` as ``rnn``.
+    ``gate_activation="hard_sigmoid"`` is clip(0.2 x + 0.5, 0, 1); ``padded_output`` and ``dropped`` as ``rnn``.
     Source: Hochreiter, Schmidhuber 1997, "Long short-term memory"; Gers, Schmidhuber, Cummins 2000, "Learning to
     forget", section 3; Graves et al. 2013, equations 3 to 7; the notes 001, section 1.2.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout, dropped)
     return outputs(remembering(forget_bias, gate_activation), arrangement, x, parameters, state, lengths)
 
 
@@ -279,6 +283,7 @@ def lstm_backward(
     bias: bool = True,
     batch_first: bool = False,
     dropout: float = 0.0,
+    dropped: Dropped = "between",
     padded_output: PaddedOutput = "zeros",
     forget_bias: float = 0.0,
     gate_activation: GateActivation = "sigmoid",
@@ -293,7 +298,7 @@ def lstm_backward(
     Shapes, Conventions and Raises as ``lstm``; grad {"output", "h_n" or "c_n": their shapes}.
     Source: Graves, Schmidhuber 2005, "Framewise phoneme classification", appendix A.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout, dropped)
     return gradients(remembering(forget_bias, gate_activation), arrangement, grad, x, parameters, state, lengths)
 
 
@@ -331,6 +336,7 @@ def gru(
     bias: bool = True,
     batch_first: bool = False,
     dropout: float = 0.0,
+    dropped: Dropped = "between",
     padded_output: PaddedOutput = "zeros",
     reset: Reset = "after",
     update: Update = "keeps",
@@ -345,12 +351,12 @@ def gru(
     Shapes and Raises as ``rnn``.
     Conventions: ``reset="before"`` is $n = \tanh(W_n x_t + b_n + U_n (r h_{t-1}) + b'_n)$; ``update="takes"`` is $h_t =
     (1 - z) h_{t-1} + z n$; ``biases="one"`` adds both biases to the input's part, so that r does not scale $b'_n$;
-    ``gate_activation`` and ``padded_output`` as ``lstm``.
+    ``gate_activation``, ``padded_output`` and ``dropped`` as ``lstm``.
     Source: Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder", equations 5 to 8 (reset
     before, z keeps); Chung et al. 2014, "Empirical evaluation of gated recurrent neural networks", equations 4 to 8 (z
     takes); the notes 001, section 1.2.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout, dropped)
     return outputs(gated(reset, update, biases, gate_activation), arrangement, x, parameters, state, lengths)
 
 
@@ -366,6 +372,7 @@ def gru_backward(
     bias: bool = True,
     batch_first: bool = False,
     dropout: float = 0.0,
+    dropped: Dropped = "between",
     padded_output: PaddedOutput = "zeros",
     reset: Reset = "after",
     update: Update = "keeps",
@@ -381,7 +388,7 @@ def gru_backward(
     Shapes, Conventions and Raises as ``gru``; grad {"output" or "h_n": their shapes}.
     Source: derived from the forward equations by the chain rule.
     """
-    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout)
+    arrangement = Arrangement(num_layers, bidirectional, bias, batch_first, padded_output, dropout, dropped)
     return gradients(gated(reset, update, biases, gate_activation), arrangement, grad, x, parameters, state, lengths)
 
 

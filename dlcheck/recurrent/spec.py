@@ -61,6 +61,22 @@ PADDED_OUTPUT = Convention(
         Option("repeated", "the last output, again", {"padded_output": "repeated"}, ("Keras masking", "Lasagne")),
     ),
 )
+DROPPED = Convention(
+    "dropped",
+    "Where dropout acts in training",
+    (
+        Option("between", "between layers", {"dropped": "between"}, ("PyTorch", "cuDNN", "MXNet", "candle")),
+        Option("outputs", "on the outputs of every layer", {"dropped": "outputs"}, ("TF1 DropoutWrapper",)),
+        Option("inputs", "on what every layer reads", {"dropped": "inputs"}, ("Keras",)),
+    ),
+    (
+        Source(
+            "Zaremba, Sutskever, Vinyals 2014, Recurrent neural network regularization",
+            "section 3.2",
+            "https://arxiv.org/abs/1409.2329",
+        ),
+    ),
+)
 GATE_ACTIVATION = Convention(
     "gate_activation",
     "The function that opens the gates",
@@ -166,7 +182,7 @@ LAYERS: tuple[Component, ...] = (
         r"h_t = \tanh(W_{ih} x_t + b_{ih} + W_{hh} h_{t-1} + b_{hh})",
         (Source("Elman 1990, Finding structure in time", "", "https://doi.org/10.1207/s15516709cog1402_1"),),
         settings={"nonlinearity": "tanh", **SETTINGS},
-        conventions=(TIME_AXIS, BIASES, PADDED_OUTPUT),
+        conventions=(TIME_AXIS, BIASES, PADDED_OUTPUT, DROPPED),
     ),
     _layer(
         "lstm",
@@ -181,7 +197,7 @@ LAYERS: tuple[Component, ...] = (
                 "https://doi.org/10.1162/089976600300015015",
             ),
         ),
-        conventions=(FORGET_BIAS, TIME_AXIS, GATE_ACTIVATION, BIASES, PADDED_OUTPUT),
+        conventions=(FORGET_BIAS, TIME_AXIS, GATE_ACTIVATION, BIASES, PADDED_OUTPUT, DROPPED),
     ),
     _layer(
         "gru",
@@ -189,7 +205,7 @@ LAYERS: tuple[Component, ...] = (
         "Gated recurrent units: the state is a gated average of itself and a candidate.",
         r"h_t = z_t \odot h_{t-1} + (1 - z_t) \odot \tanh(W_n x_t + b_n + r_t \odot (U_n h_{t-1} + b'_n))",
         (CHO, CHUNG),
-        conventions=(RESET, UPDATE, TIME_AXIS, GATE_ACTIVATION, BIASES, PADDED_OUTPUT),
+        conventions=(RESET, UPDATE, TIME_AXIS, GATE_ACTIVATION, BIASES, PADDED_OUTPUT, DROPPED),
     ),
 )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,6 +14,7 @@ Lengths = Int[np.ndarray, "N"] | None
 Parameters = Mapping[str, Float[np.ndarray, "..."]]
 Arrays = dict[str, Float[np.ndarray, "..."]]
 PaddedOutput = Literal["zeros", "repeated"]
+Dropped = Literal["between", "outputs", "inputs"]
 STATES = ("h", "c")
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -52,6 +53,7 @@ class Arrangement:
 
     ``dropout`` is the share of what each layer but the last gives that the next one does not see: 0, or 1, which leaves
     it zeros. Shares between them are drawn at random, which is no part of the reference. Raises ValueError for others.
+    ``dropped`` tells whether it acts between layers alone, on the outputs of every layer or on the inputs of every one.
     """
 
     num_layers: int = 1
@@ -60,10 +62,13 @@ class Arrangement:
     batch_first: bool = False
     padded_output: PaddedOutput = "zeros"
     dropout: float = 0.0
+    dropped: Dropped = "between"
 
     def __post_init__(self) -> None:
         if self.dropout not in (0, 1):
             raise ValueError(f"dropout is {self.dropout!r}, expected 0 or 1: what lies between is random")
+        if self.dropped not in get_args(Dropped):
+            raise ValueError(f"dropped is {self.dropped!r}, expected one of {get_args(Dropped)}")
 
     def runs(self) -> Iterator[tuple[int, str]]:
         """Every layer and direction in the order of the state's rows, the direction as the suffix of its parameters."""
@@ -73,6 +78,11 @@ class Arrangement:
     def names(self, layer: int, suffix: str) -> tuple[str, ...]:
         """The names of the parameters of one layer in one direction."""
         return tuple(f"{name}_l{layer}{suffix}" for name in (_NAMES if self.bias else _NAMES[:2]))
+
+    def left(self, layers_below: int) -> float:
+        """The share of a sequence that dropout leaves where so many layers lie below."""
+        ends = {"between": (), "outputs": (self.num_layers,), "inputs": (0,)}[self.dropped]
+        return 1 - self.dropout if 0 < layers_below < self.num_layers or layers_below in ends else 1.0
 
     def time_first(self, x: Any) -> Any:
         """From the caller's order of axes to (T, N, F), and back."""
@@ -145,7 +155,7 @@ def _forward(
     recurrence: Recurrence, arrangement: Arrangement, x: Any, parameters: Parameters, state: Any, lengths: Lengths
 ) -> tuple[Sequence, list[State], list[_Tape]]:
     """The outputs of the last layer, and the final state and the tape of every run."""
-    sequence = arrangement.time_first(np.asarray(x))
+    sequence = arrangement.left(0) * arrangement.time_first(np.asarray(x))
     hidden = np.shape(parameters["weight_hh_l0"])[1]
     starts = _starts(recurrence.cell, arrangement, state, sequence.shape[1], hidden)
     finals, tapes, parts = [], [], []
@@ -158,8 +168,7 @@ def _forward(
         finals.append(final)
         tapes.append(_Tape(given, kept, steps))
         if suffix or not arrangement.bidirectional:
-            sequence, parts = np.concatenate(parts, axis=2), []
-            sequence = sequence if layer == arrangement.num_layers - 1 else (1 - arrangement.dropout) * sequence
+            sequence, parts = arrangement.left(layer + 1) * np.concatenate(parts, axis=2), []
     return sequence, finals, tapes
 
 
@@ -191,6 +200,7 @@ def backward(
     output, finals, tapes = _forward(recurrence, arrangement, x, parameters, state, lengths)
     rows = [grad.get(f"{name}_n", np.zeros((len(finals), *finals[0][0].shape))) for name in STATES]
     arriving = arrangement.time_first(np.asarray(grad["output"])) if "output" in grad else np.zeros_like(output)
+    arriving = arrangement.left(arrangement.num_layers) * arriving
     found: Arrays = {}
     starts: list[State] = []
     grad_below: Any = 0.0
@@ -208,7 +218,7 @@ def backward(
         starts.append(start)
         grad_below = grad_below + (recurrence.read(grad_x, lengths)[0] if suffix else grad_x)
         if not suffix:
-            arriving, grad_below = ((1 - arrangement.dropout) * grad_below if layer else grad_below), 0.0
+            arriving, grad_below = arrangement.left(layer) * grad_below, 0.0
     below = {f"{name}_0": np.stack(row) for name, row in zip(STATES, zip(*reversed(starts), strict=True), strict=False)}
     kept = {name: value for name, value in below.items() if name in (state or {})}
     return {"x": arrangement.time_first(arriving)} | {name: found[name] for name in parameters if name in found} | kept

@@ -8,11 +8,11 @@ import numpy as np
 
 from dlcheck.recurrent import reference
 from dlcheck.recurrent.mistakes import Replaced, with_arguments
-from dlcheck.recurrent.unrolling import STATES, turned
+from dlcheck.recurrent.unrolling import STATES, Arrangement, turned
 
 Arrays = Mapping[str, Any]
 Turn = Callable[[Any, Any, bool], Any]
-_ARRANGED = ("num_layers", "bidirectional", "batch_first", "dropout")
+_ARRANGED = ("num_layers", "bidirectional", "batch_first", "dropout", "dropped")
 
 
 def _turned(x: Any, lengths: Any, batch_first: bool) -> Any:
@@ -59,8 +59,9 @@ class _Wired:
 
     def __init__(self, name: str, wiring: Wiring, parameters: Any, state: Any, lengths: Any, given: dict[str, Any]):
         self.name, self.wiring, self.parameters, self.lengths = name, wiring, parameters, lengths
-        self.batch_first, self.share = bool(given.get("batch_first")), 1 - given.get("dropout", 0.0)
-        self.layers, self.directions = given.get("num_layers", 1), 1 + bool(given.get("bidirectional"))
+        arrangement = Arrangement(**{key: value for key, value in given.items() if key in _ARRANGED})
+        self.batch_first, self.left = arrangement.batch_first, arrangement.left
+        self.layers, self.directions = arrangement.num_layers, 1 + arrangement.bidirectional
         self.others = {key: value for key, value in given.items() if key not in _ARRANGED}
         self.state = state
         self.kinds = STATES[: 2 if name == "lstm" else 1]
@@ -90,7 +91,7 @@ class _Wired:
 
     def forward(self, x: Any) -> dict[str, Any]:
         """The outputs; keeps what the way back needs."""
-        sequence = x.swapaxes(0, 1) if self.batch_first else x
+        sequence = self.left(0) * (x.swapaxes(0, 1) if self.batch_first else x)
         hidden, batch = self.parameters["weight_hh_l0"].shape[1], sequence.shape[1]
         count = self.layers * self.directions
         zeros = np.zeros((count, batch, hidden))
@@ -113,7 +114,7 @@ class _Wired:
             if (run + 1) % self.directions == 0:
                 layer = run // self.directions
                 parts = np.tensordot(self._joins(layer), np.stack(outputs[-self.directions :]), 1)
-                sequence = np.concatenate(list(parts), axis=2) * (1 if layer == self.layers - 1 else self.share)
+                sequence = self.left(layer + 1) * np.concatenate(list(parts), axis=2)
         chosen = self.wiring.finals(self.layers, self.directions)
         rows = {f"{kind}_n": np.concatenate([finals[run][f"{kind}_0"] for run in chosen]) for kind in self.kinds}
         return {"output": sequence.swapaxes(0, 1) if self.batch_first else sequence, **rows}
@@ -128,7 +129,7 @@ class _Wired:
         arriving = np.zeros((steps, batch, self.directions * hidden))
         if "output" in grad:
             arriving = np.asarray(grad["output"])
-            arriving = arriving.swapaxes(0, 1) if self.batch_first else arriving
+            arriving = self.left(self.layers) * (arriving.swapaxes(0, 1) if self.batch_first else arriving)
         given = {f"{kind}_0": np.zeros((count, batch, hidden)) for kind in self.kinds}
         ends = [{f"{kind}_n": np.zeros((1, batch, hidden)) for kind in self.kinds} for _ in range(count)]
         for row, run in enumerate(self.wiring.finals(self.layers, self.directions)):
@@ -159,7 +160,7 @@ class _Wired:
                         ends[~source][f"{kind}_n"] = ends[~source][f"{kind}_n"] + grads[f"{kind}_0"]
                     else:
                         given[f"{kind}_0"][source] += grads[f"{kind}_0"][0]
-            arriving = below * (self.share if layer else 1)
+            arriving = self.left(layer) * below
         x = arriving.swapaxes(0, 1) if self.batch_first else arriving
         starts = {name: value for name, value in given.items() if name in (self.state or {})}
         return {"x": x, **{name: found[name] for name in self.parameters}, **starts}
