@@ -1,6 +1,7 @@
 """The command line. Whatever is heavy is imported inside the command that needs it."""
 
 import ast
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ class Commands(click.Group):
             raise WrongCall("python -O strips assertions, so nothing can be judged: run without it")
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise WrongCall(f"{error.format_message()} (dlcheck {ctx.invoked_subcommand or ''} --help)") from error
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
@@ -115,11 +118,13 @@ class Checking(click.Command):
 @click.option("--set", "settings", multiple=True, type=Pairs(literal=True), help="A keyword for every call of TARGET.")
 @click.option("--convention", "conventions", multiple=True, type=Pairs(), help="Demand an option: axis=name.")
 @click.option("--config", metavar="PYPROJECT", help="Judge every target that [tool.dlcheck] of this file declares.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False), metavar="FILE", help="Write the answer as JSON.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the search and of samples.")
-@click.option("--examples", type=click.IntRange(min=0), metavar="N", help="Cases searched for each check.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where the target runs (cpu).")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="For one case.")
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write the answer as JSON; - prints it, without the report."
+)
+@click.option("--seed", type=int, metavar="N", help="Seed of the search and of samples.")
+@click.option("--examples", type=int, metavar="N", help="Cases searched for each check.")
+@click.option("--device", metavar="[cpu|cuda]", help="Where the target runs (cpu).")
+@click.option("--timeout", type=float, metavar="SECONDS", help="For one case.")
 def check(target: str | None, component: str | None, config: str | None, json_file: str | None, **options: Any) -> None:
     """Judge your own code: TARGET is path/to/file.py:name or package.module:name.
 
@@ -130,6 +135,8 @@ def check(target: str | None, component: str | None, config: str | None, json_fi
 
     Exit status: 0 it conforms, 1 it deviates, 2 the call is wrong, 3 dlcheck itself failed.
     """
+    # nothing is left in the caller's folder
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path.home() / ".cache" / "dlcheck" / "hypothesis"))
     from dlcheck import results
     from dlcheck.conformance.implementation import Refused
     from dlcheck.conformance.project import BadDeclaration, Target, read
@@ -147,13 +154,17 @@ def check(target: str | None, component: str | None, config: str | None, json_fi
     except (Refused, BadDeclaration) as error:
         raise WrongCall(str(error)) from error
     objections = [objection for declared, report in reports for objection in declared.objections(report)]
+    answers = [report.to_json() for _, report in reports]
+    answer = results.dumps(answers if config else answers[0])
+    if json_file == "-":
+        click.echo(answer)
+        sys.exit(1 if objections else 0)
     for declared, report in reports:
         click.echo(str(report))
         for id, reason in declared.waivers.items():
             click.echo(f"  waived: {id} ({reason})")
-    answers = [report.to_json() for _, report in reports]
-    if json_file:
-        _write(json_file, results.dumps(answers if config else answers[0]))
+    if json_file is not None:
+        _write(json_file, answer)
     if config:
         click.echo("\n".join([*objections, f"{len(reports)} targets, {len(objections)} objections"]))
     sys.exit(1 if objections else 0)

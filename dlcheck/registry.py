@@ -116,6 +116,7 @@ def lookup(kind: str, table: dict[str, Any], name: str) -> Any:
     """The entry of a table, or UnknownName with a suggestion."""
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(name, table, n=3, cutoff=0.5)
+    near = [known for known in table if known.lower().strip("_") == name.lower().strip("_")]
+    near = near or difflib.get_close_matches(name.lower(), table, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else f"; known are {', '.join(table)}"
     raise UnknownName(f"unknown {kind} {name!r}{hint}")

@@ -197,15 +197,21 @@ def dumps(value: Any) -> str:
 
 
 def write(path: str | Path, text: str) -> None:
-    """Write a file whole or not at all, so that a reader never meets a torn one."""
-    path = Path(path)
+    """Write a file whole or not at all, so that a reader never meets a torn one.
+
+    Missing folders are made, links followed, and what is no file, as a pipe, is written to as it is.
+    """
+    path = Path(path).resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
         try:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
+            os.chmod(file.name, path.stat().st_mode & 0o777 if path.exists() else 0o644)
             os.replace(file.name, path)
         except BaseException:
             os.unlink(file.name)

@@ -1,6 +1,7 @@
 """The command line: exit statuses, one line for a wrong call, and never a traceback."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from dlcheck import cli, registry, results
 from dlcheck.conformance import check as conformance
+from dlcheck.conformance import isolation
 
 TARGETS = '''
 """Implementations of somebody else, right and wrong."""
@@ -125,7 +128,8 @@ def test_json_answer_has_the_form_of_the_contract(targets: str, tmp_path: Path) 
     [
         ("stable", "sigmoyd", ["unknown component 'sigmoyd'", "did you mean sigmoid"]),
         ("missing", "sigmoid", ["has no 'missing'", "stable"]),
-        ("number", "sigmoid", ["int"]),
+        ("number", "sigmoid", ["the target is 3, which cannot be called"]),
+        ("stable", "Sigmoid", ["did you mean sigmoid?"]),
         ("Needy", "sigmoid", ["width", "depth"]),
     ],
 )
@@ -161,18 +165,57 @@ def test_import_errors_show_the_targets_own_line(tmp_path: Path, line: str) -> N
         (["--set", "a=1", "--set", "a=2"], ["--set a is given twice"]),
         (["--convention", "epsilon=outside"], ["epsilon"]),
         (["--examples", "-1"], ["-1"]),
-        (["--timeout", "0"], ["0"]),
-        (["--device", "tpu"], ["tpu"]),
-        (["--seed", "x"], ["x"]),
-        (["--seed", "-1"], ["-1"]),
+        (["--timeout", "0"], ["timeout is 0.0, expected seconds"]),
+        (["--timeout", "nan"], ["timeout is nan, expected seconds"]),
+        (["--timeout", "inf"], ["timeout is inf, expected seconds"]),
+        (["--device", "tpu"], ["device is 'tpu', expected cpu or cuda"]),
+        (["--seed", "x"], ["'x' is not a valid integer", "dlcheck check --help"]),
+        (["--seed", "-1"], ["seed is -1, expected a whole number"]),
+        (["--sed", "1"], ["No such option", "--seed"]),
     ],
 )
 def test_bad_options_are_wrong_calls(targets: str, options: list[str], words: list[str]) -> None:
-    result = invoke("check", f"{targets}:stable", "--as", "sigmoid", *options)
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.stderr
-    for word in words:
-        assert word in result.stderr
+    assert_wrong_call(invoke("check", f"{targets}:stable", "--as", "sigmoid", *options), *words)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_no_fault_of_the_target(targets: str) -> None:
+    result = invoke("check", f"{targets}:stable", "--as", "sigmoid", "--device", "cuda")
+    assert_wrong_call(result, "device is cuda, which torch does not find here")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import os; os._exit(0)", ["cannot be loaded", "ended the interpreter (exit status 0)"]),
+        ("while True: pass", ["cannot be loaded", "did not answer within 1 seconds"]),
+        (
+            "class Odd:\n __call__ = max\n def __getattr__(self, name): raise RuntimeError('no')\nsigmoid = Odd()",
+            ["cannot be used: it raised RuntimeError: no"],
+        ),
+    ],
+)
+def test_a_target_that_cannot_even_be_loaded_is_a_wrong_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: list[str]
+) -> None:
+    monkeypatch.setattr(isolation, "LOADING", 1.0)
+    (tmp_path / "odd.py").write_text(text)
+    result = invoke("check", f"{tmp_path}/odd.py:sigmoid", "--as", "sigmoid", "--timeout", "1")
+    assert_wrong_call(result, *words)
+
+
+def test_the_answer_may_take_the_place_of_the_report(targets: str) -> None:
+    result = invoke("check", f"{targets}:stable", "--as", "sigmoid", "--examples", "0", "--json", "-")
+    assert json.loads(result.stdout)["verdict"] == "conforms"
+
+
+def test_nothing_is_left_in_the_callers_folder(targets: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dlcheck", "check", f"{targets}:stable", "--as", "sigmoid"]
+    environment = {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]}
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(command, cwd=tmp_path / "empty", env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / "empty").iterdir())
 
 
 def test_an_unwritable_answer_is_a_wrong_call(targets: str, tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_a_numpy_object_is_judged_forward_and_backward():
     ("target", "words"),
     [
         (f"{STRANGERS}:missing", "has no 'missing'; it has "),
-        (f"{STRANGERS}:NOT_CALLABLE", "a int cannot be called"),
+        (f"{STRANGERS}:NOT_CALLABLE", "the target is 7, which cannot be called"),
         ("nowhere.py:f", "no file 'nowhere.py'"),
         ("no_such_module:f", "module 'no_such_module' cannot be imported: ModuleNotFoundError"),
         ("torch.tanh", "has no name: expected"),

@@ -96,3 +96,12 @@ def test_diff_sees_checks_and_faults() -> None:
 
 def test_diff_of_equal_results_is_empty() -> None:
     assert results.diff(some_results(), some_results()) == []  # type: ignore[arg-type]
+
+
+def test_what_is_no_file_stays_what_it_is(tmp_path):
+    results.write("/dev/null", "text")
+    assert Path("/dev/null").is_char_device()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    results.write(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "text"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dlcheck.augmentation import reference
 from dlcheck.augmentation.arguments import GREY, Order
 from dlcheck.augmentation.jitter import adjusted, steps_of
-from dlcheck.augmentation.mistakes import ARTEFACTS, LESS_VARIETY, NO_VARIETY, SHIFTED, TOO_STRONG, reseeded
+from dlcheck.augmentation.mistakes import ARTEFACTS, LESS_VARIETY, NO_VARIETY, SHIFTED, TOO_STRONG, deaf, reseeded
 from dlcheck.component import Fault
 
 Array = NDArray[np.float64]
@@ -350,4 +350,5 @@ COLOR_JITTER = (
         "clip, do not rescale", _jittered(finish=lambda image: (image - image.min()) / max(np.ptp(image), 2.0**-20)),
     ),
     reseeded("color_jitter", "jitter"),
+    deaf("color_jitter", "jitter"),
 )  # fmt: skip

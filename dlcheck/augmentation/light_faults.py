@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcheck.augmentation import reference
-from dlcheck.augmentation.mistakes import ARTEFACTS, LESS_VARIETY, SHIFTED, TOO_STRONG, WORKERS, reseeded
+from dlcheck.augmentation.mistakes import ARTEFACTS, LESS_VARIETY, SHIFTED, TOO_STRONG, WORKERS, deaf, reseeded
 from dlcheck.component import Fault
 
 Array = NDArray[np.float64]
@@ -140,6 +140,7 @@ PCA_LIGHTING = (
         "x + P @ (alpha * lambda)", _multiplied,
     ),
     reseeded("pca_lighting", "lighting"),
+    deaf("pca_lighting", "lighting"),
 )  # fmt: skip
 
 
@@ -171,6 +172,7 @@ def _normal(image: Array, rng: Generator, std: float) -> Array:
 
 GAUSSIAN_NOISE = (
     reseeded("gaussian_noise", "noise", "aug-same-randomness-in-workers", WORKERS),
+    deaf("gaussian_noise", "noise"),
     _noise(
         "noise-same-for-channels", "all channels get the same noise", "Noise is grey, that of cameras is not.",
         "a draw for every value", lambda image, rng, std: rng.normal(0, std, (1, *image.shape[1:])) + 0 * image,

@@ -38,3 +38,12 @@ def reseeded(name: str, id: str, full_id: str = "", happened: tuple[str, ...] = 
         full_id or f"{id}-reseeded", name, "each call starts the same random stream", NO_VARIETY,
         "seed one generator for each process, once, and go on drawing from it", {name: sampler}, happened,
     )  # fmt: skip
+
+
+def deaf(name: str, id: str) -> Fault:
+    """The numbers come from another stream than the generator's that is given."""
+    return Fault(
+        f"{id}-generator-ignored", name, "it draws from another stream than its generator's",
+        "Runs cannot be repeated, and workers may see the same changes.",
+        "draw every number with generator=generator", {"obeys_generator": lambda: False},
+    )  # fmt: skip

@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 from scipy import special
 
 from dlcheck.augmentation import reference
-from dlcheck.augmentation.mistakes import ARTEFACTS, LESS_VARIETY, MISPLACED, NO_VARIETY, WRONG_INVARIANCE, reseeded
+from dlcheck.augmentation.mistakes import (
+    ARTEFACTS,
+    LESS_VARIETY,
+    MISPLACED,
+    NO_VARIETY,
+    WRONG_INVARIANCE,
+    deaf,
+    reseeded,
+)
 from dlcheck.component import Fault
 
 Array = NDArray[np.float64]
@@ -103,6 +111,7 @@ HORIZONTAL_FLIP = (
     _flip("flip-each-row", "each row is flipped or not by itself", ARTEFACTS, "draw once an image", _flip_parts(1)),
     _flip("flip-each-channel", "each channel is flipped by itself", ARTEFACTS, "draw once an image", _flip_parts(0)),
     reseeded("horizontal_flip", "flip"),
+    deaf("horizontal_flip", "flip"),
 )  # fmt: skip
 
 
@@ -306,4 +315,5 @@ RANDOM_CROP = (
     ),
     _crop("crop-padded-after", "it pads what it has cut out", ARTEFACTS, "pad first", _padded_after),
     reseeded("random_crop", "crop"),
+    deaf("random_crop", "crop"),
 )  # fmt: skip

@@ -19,6 +19,9 @@ EXAMPLES = 20
 """Cases that the search tries for each check, beside the fixed ones."""
 TIMEOUT = 10.0
 """Seconds that one case of a target may take."""
+LONGEST = 1e6
+"""The longest time that may be asked for."""
+DEVICES = ("cpu", "cuda")
 
 
 def check(
@@ -37,13 +40,12 @@ def check(
     ``target`` is ``"path/to/file.py:name"``, ``"package.module:name"`` or the object itself. ``settings`` fixes
     parameters of the target; ``conventions`` demands options, where by default any documented one conforms.
 
-    Raises UnknownName for a component, axis or option that does not exist, isolation.Refused for a target that is not
-    found or in no accepted form, ValueError for other bad arguments.
+    Raises UnknownName for a component, axis or option that does not exist, Refused (a ValueError) for a target that is
+    not found or in no accepted form, and for other bad arguments.
     """
     if not __debug__:
-        raise ValueError("python -O strips assertions, in Hypothesis and pytest too: run dlcheck without -O")
-    if examples < 0 or timeout <= 0:
-        raise ValueError(f"examples must be >= 0 and timeout > 0, got examples={examples}, timeout={timeout}")
+        raise Refused("python -O strips assertions, in Hypothesis and pytest too: run dlcheck without -O")
+    _expect_options(seed, examples, device, timeout)
     known = registry.lookup("component", registry.components(), component)
     demanded = dict(conventions or {})
     for axis, option in demanded.items():
@@ -58,6 +60,16 @@ def check(
         return _with_output(report, isolated.printed())
     finally:
         isolated.close()
+
+
+def _expect_options(seed: Any, examples: Any, device: Any, timeout: Any) -> None:
+    for name, value in (("seed", seed), ("examples", examples)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise Refused(f"{name} is {value!r}, expected a whole number from 0 on")
+    if device not in DEVICES:
+        raise Refused(f"device is {device!r}, expected {' or '.join(DEVICES)}")
+    if not isinstance(timeout, (int, float)) or not 0 < timeout <= LONGEST:
+        raise Refused(f"timeout is {timeout!r}, expected seconds, more than 0 and at most {LONGEST:g}")
 
 
 def judge(

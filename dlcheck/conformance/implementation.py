@@ -22,8 +22,8 @@ class NotProvided(Exception):
     """An implementation lacks what a case asks for; its message says what."""
 
 
-class Refused(Exception):
-    """A wrong call, not a finding: a target that is not found, or in no accepted form; one sentence."""
+class Refused(ValueError):
+    """A wrong call, not a finding: a target that is not found or in no accepted form, an option out of range."""
 
 
 class Misbehaviour(Exception):

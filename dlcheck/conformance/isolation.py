@@ -17,6 +17,8 @@ from dlcheck.conformance.implementation import Implementation, Misbehaviour, Not
 
 ATTEMPTS = 3
 """Times that a target's process may be lost before it is given no further cases."""
+LOADING = 60.0
+"""Seconds that a target may take until it can be called, which may import much."""
 _LONGEST = 1 << 30
 """Bytes that an answer may have; garbage in the pipe announces more."""
 _CUT_OFF = "it closes or writes to files that are not its own, the pipe on which it answers among them"
@@ -142,7 +144,12 @@ class Isolated(Implementation):
         if self._connection is None:
             self._fork()
         if not self._ready:
-            self._about = self._received(max(self.timeout, 60.0))
+            try:
+                self._about = self._received(max(self.timeout, LOADING))
+            except Misbehaviour as misbehaviour:
+                if self._about:
+                    raise
+                raise Refused(f"the target cannot be loaded: {misbehaviour}") from misbehaviour
             self._ready = True
 
     @property

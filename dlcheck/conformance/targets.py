@@ -88,6 +88,8 @@ def adapt(
 
     adapter = importlib.import_module(f"dlcheck.conformance.adapters.{component.form}")
     driven = frameworks.in_torch(component, code)
+    if not callable(driven) and not (component.form == "optimizer" and hasattr(driven, "init")):
+        raise Refused(f"the target is {driven!r:.80}, which cannot be called")
     adapted = adapter.adapt(component, driven, fixed or {}, device, seed)
     adapted.widest = getattr(driven, "widest", adapted.widest)
     if callable(driven) and "eps" not in (fixed or {}):

@@ -39,6 +39,8 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
 
         from dlcheck.conformance.adapters.calling import parameters
 
+        if request["device"] == "cuda" and not torch.cuda.is_available():
+            raise Refused("device is cuda, which torch does not find here")
         torch.set_num_threads(1)
         surroundings = Surroundings()
         component = registry.components()[request["component"]]
@@ -55,6 +57,10 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
         adapted = targets.adapt(component, loaded, request["fixed"], request["device"], request["seed"])
     except Refused as error:
         return connection.send_bytes(wire.encode({"refused": str(error)}))
+    except BaseException as error:  # of a target that cannot even be looked at
+        said = _said(error, refusable=False)
+        refusal = {"refused": f"the target cannot be used: {said['failure']}"} if "failure" in said else said
+        return connection.send_bytes(wire.encode(refusal))
     connection.send_bytes(wire.encode({"widest": adapted.widest, "own_eps": adapted.own_eps}))
     while (message := connection.recv_bytes()) is not None:
         answer = _answer(surroundings, adapted, wire.decode(message))

@@ -231,6 +231,11 @@ def not_random(component: str) -> tuple[Fault, ...]:
             "Layers of one shape start equal, and runs that should differ do not.",
             "seed once, outside the initializer",
         ),
+        mistake(
+            component, f"{stem(component)}-generator-ignored", "it draws from another stream than its generator's",
+            {"obeys_generator": lambda: False}, "Runs cannot be repeated from a seed.",
+            "draw every number with generator=generator",
+        ),
         *(
             mistake(
                 component, f"{stem(component)}-{id}", says, _repeated(component, axes),

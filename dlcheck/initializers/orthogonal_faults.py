@@ -136,5 +136,5 @@ ORTHOGONAL = (
         "It is a delta-orthogonal kernel, whose norm differs where out > in.", "matrix = w.reshape(out, -1)",
     ),
     *gains("orthogonal_"),
-    not_random("orthogonal_")[0],
+    *not_random("orthogonal_")[:2],
 )  # fmt: skip

@@ -48,6 +48,12 @@ def _still(x: Array = IMAGES[0], **settings: Any) -> Case:
     return Case("forward", {"input": x}, settings)
 
 
+def _still_back(**settings: Any) -> Case:
+    """The way back through zeros too, of which the output does not tell whether they were dropped."""
+    x = IMAGES[0] * [[1, 0], [1, 1], [0, 1]]
+    return Case("backward", {"input": x, "grad_output": UPSTREAM[0]}, settings)
+
+
 def _dropout(component: Component) -> Rows:
     says = "each element is dropped with probability 1/2, and the kept ones are scaled"
     yield "law", says, (_draws(x=PAIR), _draws(draws=250), _draws(x=STRIPS, draws=300))
@@ -57,8 +63,8 @@ def _dropout(component: Component) -> Rows:
     # as draws, so that code which goes on dropping there can be told by its law
     outside = [_draws(backward, draws=60, training=False, p=p) for p in (0.5, 0.25) for backward in (False, True)]
     yield "evaluation", "outside training nothing is dropped", outside
-    yield "nothing_dropped", "with p = 0 everything is kept", (_still(p=0.0),)
-    yield "all_dropped", "with p = 1 everything is zero, and nothing NaN", (_still(p=1.0),)
+    yield "nothing_dropped", "with p = 0 everything is kept", (_still(p=0.0), _still_back(p=0.0))
+    yield "all_dropped", "with p = 1 everything is zero, and nothing NaN", (_still(p=1.0), _still_back(p=1.0))
     yield "float32", "it is right in float32", (replace(_draws(x=PAIR, p=0.25), dtype="float32"),)
     yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, _still(p=0.0))
     shaped = _still(np.zeros((0, 3)), p=0.0), _draws(x=PAIR[:1], draws=60)

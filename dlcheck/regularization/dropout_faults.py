@@ -41,20 +41,23 @@ def _sampler(
     ) -> dict[str, Values]:
         if not (training or always):
             return {"input": grad_output * outside(p)}
-        return {"input": np.where(output == 0, 0.0, grad_output * kept(p))}
+        certain = p in (0, 1)  # then an output of 0 may have been kept
+        dropped = mask(np.random.default_rng(0), np.shape(output), p) if certain else output == 0
+        return {"input": np.where(dropped, 0.0, grad_output * kept(p))}
 
     return {"dropout": forward, "dropout_backward": backward}
 
 
 def _gradient(change: Callable[..., Values]) -> dict[str, Any]:
-    """The right draw with a mistaken gradient of grad_output, output and the factor on what is kept."""
+    """The right draw with a mistaken gradient: of grad_output, what was kept, the factor on that, input and output."""
 
     def backward(
         grad_output: Values, output: Values, input: Values, p: float = 0.5, training: bool = True, **given: Any
     ) -> dict[str, Values]:
         if not training:
             return reference.dropout_backward(grad_output, output, input, p, training, **given)
-        return {"input": change(grad_output, output, 1 / (1 - p) if p < 1 else 0.0)}
+        kept = (output != 0) | (p == 0)
+        return {"input": change(grad_output, kept, 1 / (1 - p) if p < 1 else 0.0, input, output)}
 
     return {"dropout_backward": backward}
 
@@ -137,7 +140,7 @@ def _by_kept_share() -> dict[str, Any]:
     return {"dropout": forward, "dropout_backward": backward}
 
 
-def _drawn_anew(grad: Values, output: Values, scale: float) -> Values:
+def _drawn_anew(grad: Values, kept: Values, scale: float, input: Values, output: Values) -> Values:
     """The gradient of another mask, which the output's digits draw."""
     rng = np.random.default_rng(crc32(np.ascontiguousarray(output).tobytes()))
     return np.where(rng.random(np.shape(grad)) < 1 - 1 / scale, 0.0, grad * scale) if scale else 0.0 * grad
@@ -241,19 +244,19 @@ DROPOUT = (
     _fault("dropout-gaussian", "it multiplies by normal noise", WEAK, "zero or keep", _gaussian()),
     _fault(
         "dropout-gradient-not-masked", "the gradient passes through what was dropped", NO_LEARNING,
-        "multiply by the mask of the forward pass", _gradient(lambda grad, output, scale: grad * scale),
+        "multiply by the mask of the forward pass", _gradient(lambda grad, kept, scale, *_: grad * scale),
     ),
     _fault(
         "dropout-gradient-straight-through", "the gradient passes as if nothing were dropped or scaled", NO_LEARNING,
-        "grad mask / (1 - p)", _gradient(lambda grad, output, scale: grad),
+        "grad mask / (1 - p)", _gradient(lambda grad, *_: grad),
     ),
     _fault(
         "dropout-gradient-not-scaled", "the gradient lacks the factor 1/(1 - p)", NO_LEARNING, "grad mask / (1 - p)",
-        _gradient(lambda grad, output, scale: np.where(output == 0, 0.0, grad)),
+        _gradient(lambda grad, kept, *_: grad * kept),
     ),
     _fault(
         "dropout-gradient-scaled-twice", "the gradient is divided by 1 - p twice", NO_LEARNING, "grad mask / (1 - p)",
-        _gradient(lambda grad, output, scale: np.where(output == 0, 0.0, grad * scale**2)),
+        _gradient(lambda grad, kept, scale, *_: grad * kept * scale**2),
     ),
     _fault(
         "dropout-gradient-draws-anew", "the backward pass draws a mask of its own", NO_LEARNING,
@@ -261,10 +264,25 @@ DROPOUT = (
     ),
     _fault(
         "dropout-gradient-of-positive", "the mask is read back as output > 0", NO_LEARNING, "keep the mask",
-        _gradient(lambda grad, output, scale: np.where(output > 0, grad * scale, 0.0)),
+        _gradient(lambda grad, kept, scale, input, output: grad * scale * (output > 0)),
     ),
     _fault(
         "dropout-gradient-upstream-ignored", "the upstream gradient is left out", NO_LEARNING, "grad mask / (1 - p)",
-        _gradient(lambda grad, output, scale: np.where(output == 0, 0.0, scale)),
+        _gradient(lambda grad, kept, scale, *_: kept * scale),
+    ),
+    _fault(
+        "dropout-gradient-of-ratio", "the mask is output / input, and 1 where the input is 0", NO_LEARNING,
+        "keep the mask of the forward pass", _gradient(lambda grad, kept, scale, input, output: (
+            grad * np.where(input == 0, 1.0, output / np.where(input == 0, 1.0, input)))),
+        "https://github.com/kaldi-asr/kaldi/issues/3890",
+    ),
+    _fault(
+        "dropout-gradient-of-nonzero", "the mask is output != 0", NO_LEARNING,
+        "keep the mask of the forward pass, for an input may be 0",
+        _gradient(lambda grad, kept, scale, input, output: grad * scale * (output != 0)),
+    ),
+    _fault(
+        "dropout-generator-ignored", "it draws from another stream than its generator's", "Runs cannot be repeated.",
+        "draw every number with generator=generator", {"obeys_generator": lambda: False},
     ),
 )  # fmt: skip

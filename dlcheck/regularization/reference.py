@@ -120,7 +120,7 @@ def dropout_backward(
 ) -> Gradients:
     r"""Gradient of dropout, through the elements that this draw has kept: $\bar x_i = \bar y_i m_i / (1 - p)$.
 
-    Shapes: all of one shape; output is what the draw gave for an input without zeros.
+    Shapes: all of one shape; output is what the draw gave, for an input without zeros unless p is 0 or 1.
     Conventions: as dropout.
     Raises: as dropout.
     Source: the chain rule on Srivastava et al. (2014), section 4.
@@ -128,7 +128,8 @@ def dropout_backward(
     grad, rates = _real("grad_output", grad_output), _rates(p, scaling, parameter)
     if not training:
         return {"input": grad * rates.evaluated}
-    return {"input": np.where(np.asarray(output) == 0, 0.0, grad * rates.kept)}
+    kept = (np.asarray(output) != 0) | (rates.drop == 0)
+    return {"input": np.where(kept, grad * rates.kept, 0.0)}
 
 
 # --- norm penalties --------------------------------------------------------------------------------------------------

@@ -330,8 +330,6 @@ class BatchNorm(Implementation):
 
 def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:
     """The adapter that fits the code."""
-    if not callable(code):
-        raise Refused(f"a {type(code).__name__} cannot be called")
     if inspect.isclass(code) and issubclass(code, torch.nn.Module):
         return BatchNorm(component, code, fixed, device, _Module)
     if inspect.isclass(code):

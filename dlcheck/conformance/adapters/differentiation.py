@@ -10,7 +10,7 @@ import torch
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
 from dlcheck.conformance.forms.differentiation import applied, function_of
-from dlcheck.conformance.implementation import Array, Implementation, Misbehaviour, NotProvided, Observation, Refused
+from dlcheck.conformance.implementation import Array, Implementation, Misbehaviour, NotProvided, Observation
 
 
 class Differentiation(Implementation):
@@ -122,6 +122,4 @@ def _held(found: Any) -> Any:
 
 def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:
     """The adapter of a function."""
-    if not callable(code):
-        raise Refused(f"a {type(code).__name__} cannot be called")
     return Differentiation(component, code, fixed, device)

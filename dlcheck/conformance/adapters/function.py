@@ -387,8 +387,6 @@ def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str
         if hasattr(code, "forward") and hasattr(code, "backward"):
             return NumpyObject(component, code, fixed)
         raise Refused("a class must be a torch.nn.Module, or have forward and backward")
-    if not callable(code):
-        raise Refused(f"a {type(code).__name__} cannot be called")
     if getattr(code, "takes_arrays", False):
         return NumpyFunction(component, code, fixed)
     return PlainFunction(component, code, fixed, device)

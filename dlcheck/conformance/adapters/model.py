@@ -115,8 +115,6 @@ def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str
     """The adapter that fits the code; a structure is the same on every device."""
     if isinstance(code, torch.nn.Module):
         return Model(component, code, fixed, seed)
-    if not callable(code):
-        raise Refused(f"a {type(code).__name__} cannot be called")
     if inspect.isclass(code) and not issubclass(code, torch.nn.Module):
         raise Refused("a class must be a torch.nn.Module")
     return Model(component, code, fixed, seed)

@@ -209,8 +209,6 @@ def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str
     """The adapter that fits the code."""
     if isinstance(code, tuple) or (hasattr(code, "init") and hasattr(code, "update") and not inspect.isclass(code)):
         return PureOptimizer(component, code, fixed)
-    if not callable(code):
-        raise Refused(f"a {type(code).__name__} cannot be called, and has no init and update")
     if inspect.isclass(code) and not hasattr(code, "step"):
         raise Refused("a class must have step, as torch.optim.Optimizer has")
     known = calling.parameters(code)

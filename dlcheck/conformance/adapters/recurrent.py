@@ -482,8 +482,6 @@ def _builds(code: Callable[..., Any]) -> bool:
 
 def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:
     """The adapter that fits the code."""
-    if not callable(code):
-        raise Refused(f"a {type(code).__name__} cannot be called")
     layout = str(fixed.get("layout", "torch"))
     if layout not in LAYOUTS:
         raise Refused(f"layout is {layout!r}, expected {' or '.join(LAYOUTS)}")

@@ -162,8 +162,6 @@ class ScheduleFunction(Implementation):
 
 def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:
     """The adapter that fits the code."""
-    if not callable(code):
-        raise Refused(f"a {type(code).__name__} cannot be called")
     if inspect.isclass(code):
         if not hasattr(code, "step"):
             raise Refused("a class must have step, as torch's schedulers have")

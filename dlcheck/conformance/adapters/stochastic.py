@@ -157,8 +157,6 @@ def _stacked(outputs: list[dict[str, Array]], name: str) -> Array:
 
 def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:
     """The adapter that fits the code."""
-    if not callable(code):
-        raise Refused(f"a {type(code).__name__} cannot be called")
     is_object = inspect.isclass(code) and not issubclass(code, torch.nn.Module)
     if is_object and not hasattr(code, "forward"):
         raise Refused("a class must be a torch.nn.Module, or have forward and backward")

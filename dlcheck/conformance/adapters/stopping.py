@@ -44,8 +44,6 @@ def _attribute(made: Any, name: str) -> Any:
 
 def adapt(component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int) -> Implementation:
     """The adapter that fits the code."""
-    if not callable(code):
-        raise Refused(f"a {type(code).__name__} cannot be called")
     if inspect.isclass(code) and not hasattr(code, "step"):
         raise Refused("a class must have step(value)")
     return Stopper(component, code, fixed)

@@ -20,7 +20,7 @@ def sample(reference: Reference, case: Case) -> Observation:
     given = reference.keywords(name, case.settings)
     draws = [reference.required(name)(shape, rng, **given) for _ in range(case.inputs["draws"])]
     fresh = len(draws) < 2 or not np.array_equal(draws[0], draws[1])
-    facts = {"dtype": case.dtype, "generator": True, "fresh": fresh}
+    facts = {"dtype": case.dtype, "generator": reference.required("obeys_generator")(), "fresh": fresh}
     return Observation({"samples": np.stack(draws)}, facts)
 
 
@@ -72,7 +72,7 @@ FORM = Form(
     {"sample": sample},
     ("dtype", "generator", "fresh"),
     snippet,
-    {"folded": _folded},
+    {"folded": _folded, "obeys_generator": lambda: True},
     tests=tests,
     random_runs=("sample",),
 )

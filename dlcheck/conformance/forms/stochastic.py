@@ -60,7 +60,7 @@ def _draws(reference: Reference, case: Case) -> Observation:
     draws = [_one(reference, case, rng) for _ in range(case.inputs["draws"])]
     values = {"samples" if name == "output" else name: np.stack([draw[name] for draw in draws]) for name in draws[0]}
     samples = values["samples"]
-    facts = {"generator": True, "fresh": bool(np.any(samples != samples[0]))}
+    facts = {"generator": reference.required("obeys_generator")(), "fresh": bool(np.any(samples != samples[0]))}
     return Observation(values, {**function.facts(case, {}), **facts})
 
 
@@ -204,6 +204,7 @@ FORM = Form(
     {"forward": _plain, "backward": _plain, "draws": _draws, "draws_backward": _draws},
     ("dtype", "purity", "determinism", "generator", "fresh"),
     snippet,
+    {"obeys_generator": lambda: True},
     tests=tests,
     random_runs=("draws", "draws_backward"),
 )
