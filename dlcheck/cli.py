@@ -118,9 +118,7 @@ class Checking(click.Command):
 @click.option("--set", "settings", multiple=True, type=Pairs(literal=True), help="A keyword for every call of TARGET.")
 @click.option("--convention", "conventions", multiple=True, type=Pairs(), help="Demand an option: axis=name.")
 @click.option("--config", metavar="PYPROJECT", help="Judge every target that [tool.dlcheck] of this file declares.")
-@click.option(
-    "--json", "json_file", metavar="FILE", help="Write the answer as JSON; - prints it, without the report."
-)
+@click.option("--json", "json_file", metavar="FILE", help="Write the answer as JSON; - prints it, without the report.")
 @click.option("--seed", type=int, metavar="N", help="Seed of the search and of samples.")
 @click.option("--examples", type=int, metavar="N", help="Cases searched for each check.")
 @click.option("--device", metavar="[cpu|cuda]", help="Where the target runs (cpu).")

@@ -263,7 +263,7 @@ def _numerics() -> Iterator[Row]:
             )
         ),
     )
-    shapes: tuple[Shape, ...] = ((9, 1), (2, 3, 5), (1, 3, 3, 2), (3, 3, 1, 1), (2, 2, 2, 1, 3))
+    shapes: tuple[Shape, ...] = ((9, 1), (2, 3, 5), (2, 3, 3), (1, 3, 3, 2), (3, 3, 1, 1), (2, 2, 2, 1, 3))
     yield (
         "shapes",
         "one channel, one example, one axis of space or three",

@@ -308,7 +308,26 @@ def _single(x: Array, *given: Any, **settings: Any) -> tuple[Array, Any]:
     return output.astype(np.float32).astype(np.float64), after
 
 
+def _last_where_it_fits() -> dict[str, Callable[..., Any]]:
+    """Sequences with as many steps as channels, with the two exchanged."""
+
+    def exchanged(x: Array) -> Array:
+        return x.swapaxes(1, 2) if x.ndim == 3 and x.shape[1] == x.shape[2] else x
+
+    def batch_norm(x: Array, *given: Any, **settings: Any) -> tuple[Array, Any]:
+        output, after = reference.batch_norm(exchanged(x), *given, **settings)
+        return exchanged(output), after
+
+    def backward(grad_output: Array, x: Array, *given: Any, **settings: Any) -> dict[str, Array]:
+        found = reference.batch_norm_backward(exchanged(grad_output), exchanged(x), *given, **settings)
+        return {**found, "x": exchanged(found["x"])}
+
+    return {"batch_norm": batch_norm, "batch_norm_backward": backward}
+
+
 _NUMERICS = (
+    fault("channels-last-where-it-fits", "the last axis is taken for the channels where it fits", _OTHER_FUNCTION,
+          "channels are axis 1, whatever the lengths", _last_where_it_fits()),
     fault("constant-channel-amplified", "the rounding of a constant channel's mean is blown up",
           "A dead channel of large values is turned into noise of size 1.",
           "sum in pairs or in double precision", {"batch_norm": _amplified},

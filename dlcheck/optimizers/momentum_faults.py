@@ -21,7 +21,7 @@ _LOOKAHEAD = ("sgd", "nesterov")
 MOMENTUM = (
     faults(_HEAVY_BALL, "momentum-ignored", "momentum is ignored", NO_MOMENTUM, "v = momentum v + g; p <- p - lr v",
             lambda c: settings(c, lambda: {"momentum": 0.0, "nesterov": False})),
-    faults(_SGD, "averaged", "the velocity averages: 1 - momentum weighs the gradient", OFF_SCALE,
+    faults("nesterov", "averaged", "the velocity averages: 1 - momentum weighs the gradient", OFF_SCALE,
             "v = momentum v + g, not (1 - momentum) g", lambda c: sgd(c, lambda v, g, mu, lr: mu * v + (1 - mu) * g)),
     faults(_SGD, "gradient-times-momentum", "momentum multiplies the new gradient too", OFF_SCALE,
             "v = momentum v + g, not momentum (v + g)", lambda c: sgd(c, lambda v, g, mu, lr: mu * (v + g))),

@@ -64,8 +64,17 @@ _DAMPENING = Convention(
         Option(
             "average", "as undamped_first, with dampening = momentum unless given", {"dampening": None}, ("Torch7",)
         ),
+        Option(
+            "average_from_zero",
+            "as damped_first, with dampening = momentum unless given",
+            {"dampening": None, "first_step": "damped"},
+            ("Ng's course",),
+        ),
     ),
-    (Source("pytorch/pytorch#152833", "", "https://github.com/pytorch/pytorch/issues/152833"),),
+    (
+        Source("pytorch/pytorch#152833", "", "https://github.com/pytorch/pytorch/issues/152833"),
+        Source("keras-team/keras#13971", "", "https://github.com/keras-team/keras/issues/13971"),
+    ),
 )
 _NESTEROV_CONVENTIONS = (
     Convention(
