@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from contextlib import suppress
@@ -65,6 +67,12 @@ def checked(name: str, **options):
         ("reuses_its_output", "it writes into what it returned before"),
         ("keeps_its_input", "it writes into what it was given before"),
         ("unsettles", "it changes torch's default dtype, torch.allclose"),
+        ("forges", "it closes or writes to files that are not its own"),
+        (
+            "sets_traps",
+            "it changes the handlers of signals, the recursion limit, garbage collection, operator.itemgetter",
+        ),
+        ("shouts", "it raised ValueError: \N{REPLACEMENT CHARACTER}[31mzzz"),
     ],
 )
 def test_misbehaviour_is_an_error_that_is_named(name, words):
@@ -104,6 +112,30 @@ def test_what_a_target_started_ends_with_it():
     while any(b"31.4159" in words for _, words in _processes()):
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_a_target_ends_with_whoever_asked():
+    words = [sys.executable, "-m", "dlcheck", "check", f"{STRANGERS}:loops", "--as", "sigmoid", "--timeout", "271.8"]
+    with subprocess.Popen(words, start_new_session=True) as asking:
+        until = time.monotonic() + 60
+        while len(started := _descendants(asking.pid)) < 3:  # the nursery, a guard and the target
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        os.killpg(asking.pid, signal.SIGKILL)
+    until = time.monotonic() + 20
+    while set(started) & {number for number, words in _processes() if words}:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_what_is_said_of_cases_that_were_not_run_comes_last():
+    report = checked("loops", timeout=0.3)
+    assert "it is not tried any more" in report.findings[-1].summary
+    assert "it is not tried any more" not in report.findings[0].summary
+
+
+def test_an_error_is_where_the_targets_own_line_is():
+    assert "(at contained.py:" in checked("stumbles").findings[0].summary
 
 
 def test_a_target_has_the_directory_and_the_environment_of_its_caller(tmp_path, monkeypatch):
@@ -156,6 +188,11 @@ def _unsettling():
     yield "changes how NumPy handles floating-point errors", lambda: np.seterr(all="raise")
     yield "changes the filters of warnings", lambda: warnings.simplefilter("error")
     yield "changes the working directory", lambda: os.chdir("/")
+    yield "changes the timer of alarms", lambda: signal.alarm(1000)
+    yield "changes the trace function", lambda: sys.settrace(lambda *_: None)
+    yield "changes the hook of exceptions", lambda: setattr(sys, "excepthook", print)
+    yield "changes standard output", lambda: setattr(sys, "stdout", None)
+    yield "changes the mask of new files", lambda: os.umask(0)
     yield "changes environment variables", lambda: os.environ.update(STRANGE_SCALE="2")
     yield "changes numpy.allclose", lambda: setattr(np, "allclose", lambda *_: True)
     yield "changes torch.Tensor.__eq__", lambda: setattr(torch.Tensor, "__eq__", lambda *_: True)

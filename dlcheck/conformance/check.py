@@ -11,7 +11,7 @@ from dlcheck.conformance.adapters import frameworks
 from dlcheck.conformance.common_checks import all_checks
 from dlcheck.conformance.comparison import Comparison, Trial
 from dlcheck.conformance.findings import CheckOutcome, Finding, Report, root_cause_first
-from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Refused
+from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Refused, first_line
 from dlcheck.conformance.isolation import Isolated
 from dlcheck.conformance.oracle import Reference
 
@@ -200,8 +200,7 @@ def _search(
 def _with_output(report: Report, printed: str) -> Report:
     if not printed.strip():
         return report
-    first = printed.strip().splitlines()[0]
-    advice = replace(_advice(report.component, "output", f"it prints: {first[:100]}"), got=printed)
+    advice = replace(_advice(report.component, "output", f"it prints: {first_line(printed, longest=100)}"), got=printed)
     return replace(report, findings=(*report.findings, advice))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dlcheck import results
+from dlcheck.conformance.implementation import GIVEN_UP
 
 Status = Literal["pass", "fail", "not_provided", "error"]
 
@@ -93,6 +94,7 @@ class Report:
 def root_cause_first(findings: Sequence[Finding]) -> list[Finding]:
     """The findings with the known mistake that fails most checks first, and what none explains last."""
     errors = [finding for finding in findings if finding.severity == "error"]
+    errors.sort(key=lambda finding: GIVEN_UP in finding.summary)
     rest = [finding for finding in findings if finding.severity != "error"]
     return [*itertools.chain.from_iterable(_by_cause(errors)), *rest]
 

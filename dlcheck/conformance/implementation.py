@@ -15,6 +15,8 @@ from dlcheck.component import Case, Component
 
 Array = NDArray[np.float64]
 _OWN = os.sep + os.path.join("dlcheck", "conformance") + os.sep
+GIVEN_UP = "it is not tried any more"
+"""Opens what is said of cases that were not run, which is no cause but a consequence."""
 _ADAPTERS = _OWN + "adapters" + os.sep
 
 
@@ -46,14 +48,22 @@ def raised(error: BaseException, refusable: bool = False) -> NotProvided | Misbe
     frames = traceback.extract_tb(error.__traceback__)
     if frames and _OWN in frames[-1].filename and _ADAPTERS not in frames[-1].filename:
         raise error
-    lines = (_text(error).strip() or "(no message)").splitlines()
+    says = first_line(_text(error)) or "(no message)"
     if refusable or isinstance(error, NotImplementedError):
-        return NotProvided(lines[0])
-    theirs = next((frame for frame in frames if _OWN not in frame.filename), None)
+        return NotProvided(says)
+    others = [frame for frame in frames if _OWN not in frame.filename]
+    theirs = next((frame for frame in others if not _installed(frame.filename)), others[0] if others else None)
     place = f" (at {os.path.basename(theirs.filename)}:{theirs.lineno}: {theirs.line})" if theirs else ""
     own = frames[-1].line or "" if frames and not _installed(frames[-1].filename) else ""
     declined = re.search(r"(^|: )(raise|assert) ", own) is not None
-    return Misbehaviour(f"it raised {type(error).__name__}: {lines[0]}{place}", declined)
+    return Misbehaviour(f"it raised {type(error).__name__}: {says}{place}", declined)
+
+
+def first_line(text: str, longest: int = 500) -> str:
+    """The first line of what a stranger says, cut where it is long, and with nothing in it that a terminal obeys."""
+    line = next(iter(text[: 100 * longest].strip().splitlines()), "")
+    line = f"{line[:longest]}..." if len(line) > longest else line
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
 
 
 def _installed(file: str) -> bool:

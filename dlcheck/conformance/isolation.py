@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from dlcheck.component import Case, Component
 from dlcheck.conformance import wire, worker
-from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Observation, Refused
+from dlcheck.conformance.implementation import GIVEN_UP, Implementation, Misbehaviour, NotProvided, Observation, Refused
 
 ATTEMPTS = 3
 """Times that a target's process may be lost before it is given no further cases."""
@@ -95,6 +95,7 @@ class Isolated(Implementation):
         self._ready = False
         self._about: dict[str, Any] = {}
         self._lost = 0
+        self._asked = 0
 
     def start(self) -> None:
         """Start what takes long without waiting for it."""
@@ -115,14 +116,19 @@ class Isolated(Implementation):
 
     def _answered(self, case: Case, again: bool) -> Observation:
         if self._lost == ATTEMPTS:
-            raise Misbehaviour(f"it is not tried any more: its process was lost {ATTEMPTS} times")
+            raise Misbehaviour(f"{GIVEN_UP}: its process was lost {ATTEMPTS} times")
         self._await_ready()
         plain = {name: getattr(case, name) for name in Case.__dataclass_fields__}
+        self._asked += 1
+        question = {"case": plain, "again": again, "number": self._asked}
         try:
-            self._connection.send_bytes(wire.encode({"case": plain, "again": again}))  # type: ignore[union-attr]
+            self._connection.send_bytes(wire.encode(question))  # type: ignore[union-attr]
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Misbehaviour(self._ended()) from error
         answer = self._received(self.timeout)
+        if answer.get("number") != self._asked:
+            self._give_up()
+            raise Misbehaviour(_CUT_OFF)
         if "not_provided" in answer:
             raise NotProvided(answer["not_provided"])
         if "failure" in answer:
@@ -177,7 +183,7 @@ class Isolated(Implementation):
         except OSError:
             message = b""  # garbage that announces more than _LONGEST
         try:
-            answer = wire.decode(message)
+            answer = dict(wire.decode(message))
         except Exception as error:
             self._give_up()
             raise Misbehaviour(_CUT_OFF) from error

@@ -1,13 +1,16 @@
 """What code shares with everything else in its process: whether a run leaves it as it was, and back to what it was."""
 
 import ctypes
+import gc
+import locale
 import os
 import random
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from dlcheck.conformance.implementation import Observation
 
 _MT19937 = 2504
 """Bytes of the state of NumPy's global generator."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGSEGV, signal.SIGCHLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,10 @@ class Surroundings:
 
 def _patchable() -> Iterator[Any]:
     """Modules and classes whose functions are everybody's, as far as they are loaded."""
-    names = ("builtins", "math", "random", "numpy", "numpy.linalg", "numpy.random", "numpy.testing")
-    of_torch = ("torch", "torch.nn.functional", "torch.linalg", "torch.testing")
-    yield from (sys.modules[name] for name in (*names, *of_torch) if name in sys.modules)
+    of_python = ("builtins", "json", "math", "operator", "os", "random", "time")
+    of_numpy = ("numpy", "numpy.linalg", "numpy.random", "numpy.testing")
+    of_torch = ("torch", "torch.autograd", "torch.nn.functional", "torch.linalg", "torch.testing")
+    yield from (sys.modules[name] for name in (*of_python, *of_numpy, *of_torch) if name in sys.modules)
     if torch := sys.modules.get("torch"):
         yield from (torch.Tensor, torch.nn.Module)
 
@@ -125,7 +130,8 @@ def _package(owner: Any) -> str:
 
 
 def _path(owner: Any) -> str:
-    return f"torch.{owner.__name__}" if isinstance(owner, type) else owner.__name__
+    names = {"Tensor": "torch.Tensor", "Module": "torch.nn.Module"}
+    return names[owner.__name__] if isinstance(owner, type) else owner.__name__
 
 
 def _states() -> tuple[_State, ...]:
@@ -139,6 +145,15 @@ def _all_states(with_torch: bool) -> tuple[_State, ...]:
         _State("environment variables", _environment, _set_environment, imported=True),
         _State("the filters of warnings", lambda: list(warnings.filters), lambda _: None, imported=True),
         _State("how NumPy handles floating-point errors", np.geterr, lambda held: np.seterr(**held)),
+        _State("the handlers of signals", _handlers, _set_handlers, imported=True),
+        _State("the timer of alarms", lambda: signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0), _stop_timer),
+        _State("the trace function", sys.gettrace, sys.settrace),
+        _State("the hook of exceptions", lambda: sys.excepthook, partial(setattr, sys, "excepthook"), imported=True),
+        _State("standard output", lambda: sys.stdout, partial(setattr, sys, "stdout")),
+        _State("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit, imported=True),
+        _State("garbage collection", gc.isenabled, lambda held: gc.enable() if held else gc.disable()),
+        _State("the mask of new files", _mask, os.umask),
+        _State("the locale", lambda: locale.setlocale(locale.LC_ALL), partial(locale.setlocale, locale.LC_ALL)),
         *(_of_torch() if with_torch else ()),
     )
 
@@ -169,6 +184,25 @@ def _set_default_device(device: Any) -> None:
     import torch
 
     torch.set_default_device(None if device.type == "cpu" else device)
+
+
+def _handlers() -> list[Any]:
+    return [signal.getsignal(number) for number in _SIGNALS]
+
+
+def _set_handlers(held: list[Any]) -> None:
+    for number, handler in zip(_SIGNALS, held, strict=True):
+        signal.signal(number, handler)
+
+
+def _stop_timer(_: bool) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def _mask() -> int:
+    held = os.umask(0o077)
+    os.umask(held)
+    return held
 
 
 def _environment() -> dict[bytes, bytes]:

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -63,13 +64,14 @@ def serve(connection: Connection, code: Any, request: Mapping[str, Any]) -> None
         return connection.send_bytes(wire.encode(refusal))
     connection.send_bytes(wire.encode({"widest": adapted.widest, "own_eps": adapted.own_eps}))
     while (message := connection.recv_bytes()) is not None:
-        answer = _answer(surroundings, adapted, wire.decode(message))
+        question = wire.decode(message)
+        answer = _answer(surroundings, adapted, question)
         if os.getpid() != itself:  # a process that the target forked, and that came back
             os._exit(0)
         if os.getppid() != parent:
             answer = {"failure": "it killed its parent process"}
         try:
-            connection.send_bytes(wire.encode(answer))
+            connection.send_bytes(wire.encode({**answer, "number": question["number"]}))
         except BrokenPipeError:
             raise
         except OSError:
@@ -106,7 +108,7 @@ def fork(
     target, as ``ended`` tells, and ends it when it is terminated. ``unshared`` are files of this process that neither
     has any business with.
     """
-    number = _forked()
+    parent, number = os.getpid(), _forked()
     if number:
         with suppress(ProcessLookupError, PermissionError):
             os.setpgid(number, number)  # here as in the guard: whichever comes first
@@ -119,7 +121,7 @@ def fork(
         inner = _forked()
         if inner:
             connection.close()
-            _guard(inner)
+            _guard(inner, parent)
         _serve_in_fork(connection, output, code, request)
     finally:
         os._exit(1)
@@ -131,8 +133,9 @@ def _forked() -> int:
         return os.fork()
 
 
-def _guard(inner: int) -> NoReturn:
+def _guard(inner: int, parent: int) -> NoReturn:
     signal.signal(signal.SIGTERM, lambda *_: os.kill(inner, signal.SIGKILL))
+    threading.Thread(target=_outlive, args=(parent,), daemon=True).start()
     status = os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1])
     os._exit(status if status >= 0 else 128 - status)
 
@@ -160,6 +163,13 @@ def _serve_in_fork(connection: Connection, output: int, code: Any, request: Mapp
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def _outlive(parent: int) -> None:
+    """End the guard's group, the target with it, once the process that forked the guard is no more."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.killpg(0, signal.SIGKILL)
 
 
 def end(number: int) -> None:

@@ -234,9 +234,9 @@ def _avg_pool2d() -> Iterator[Row]:
     uncounted = [_fitting(_case, _distinct, 4, **s, count_include_pad=False) for s in PADDINGS]
     overhanging = [_case(_distinct(shape, 6), **s, ceil_mode=True) for shape, s in OVERHANGING]
     beyond = [
-        _case(_distinct(shape, 7), **s, ceil_mode=True, count_include_pad=c)
+        _case(_distinct(shape, 7), **s, **counted, ceil_mode=True)
         for shape, s in OVERHANGING_PADDING
-        for c in (True, False)
+        for counted in ({}, {"count_include_pad": True}, {"count_include_pad": False})
     ]
     overridden = [
         _fitting(_case, _distinct, 8, **s, divisor_override=d) for s, d in zip(STRIDES[:2], (7, -2), strict=True)

@@ -63,15 +63,20 @@ _PADDED_BY_STRIDE = "with use_ceil it pads by one stride more, and raises where 
 _OVERHANG = "with use_ceil it divides by the whole window, what overhangs the padding included"
 
 
-def _ceil_mode(component: str, reason: str) -> Mapping[str, str]:
-    return dict.fromkeys((f"pooling.{component}.ceil_mode", f"pooling.{component}.ceil_mode_padding"), reason)
+_CEIL_MODE = ("pooling.avg_pool2d.ceil_mode", "pooling.avg_pool2d.ceil_mode_padding")
 
 
 _EQUINOX = (
     _peer("linear", "equinox.nn:Linear"),
     _peer("conv2d", "equinox.nn:Conv2d"),
-    _peer("max_pool2d", "equinox.nn:MaxPool2d", {}, _ceil_mode("max_pool2d", _PADDED_BY_STRIDE), ties="first"),
-    _peer("avg_pool2d", "equinox.nn:AvgPool2d", {}, _ceil_mode("avg_pool2d", _OVERHANG), default_divisor="counted"),
+    _peer(
+        "max_pool2d",
+        "equinox.nn:MaxPool2d",
+        {},
+        {"pooling.max_pool2d.ceil_mode_padding": _PADDED_BY_STRIDE},
+        ties="first",
+    ),
+    _peer("avg_pool2d", "equinox.nn:AvgPool2d", {}, dict.fromkeys(_CEIL_MODE, _OVERHANG), default_divisor="counted"),
 )
 
 _FLAX = (

@@ -1,16 +1,23 @@
 """Somebody's sigmoids, none of which may harm the tool that judges them."""
 
 import ctypes
+import gc
+import operator
 import os
 import random
+import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
+from multiprocessing.connection import Connection
 
 import numpy as np
 import torch
+
+from dlcheck.conformance import wire
 
 
 def right(x):
@@ -165,6 +172,27 @@ def scribbles(x):
     return torch.sigmoid(x)
 
 
+def forges(x):
+    """Answers where it was not asked, in the form of an answer."""
+    for file in range(3, 64):
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(file).st_mode):
+                Connection(os.dup(file)).send_bytes(wire.encode({"values": {"out": 0}, "facts": {}, "lacks": []}))
+    return torch.sigmoid(x)
+
+
+def sets_traps(x):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.setrecursionlimit(5000)
+    gc.disable()
+    operator.itemgetter = None
+    return torch.sigmoid(x)
+
+
+def shouts(x):
+    raise ValueError("\x1b[31m" + "z" * 50_000_000 + "\udcff")
+
+
 def leaves_others_behind(x):
     if first_call_of("others"):
         subprocess.Popen(["sleep", "31.4159"])
@@ -239,6 +267,20 @@ def draws(x):
 
 def scaled(x):
     return torch.sigmoid(x) * float(os.environ.get("STRANGE_SCALE", 0))
+
+
+class _Stumbling(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return torch.sigmoid(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.saved_tensors[0]
+
+
+def stumbles(x):
+    return _Stumbling.apply(x)
 
 
 class NeedsArguments(torch.nn.Module):
