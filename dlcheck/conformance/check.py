@@ -115,6 +115,8 @@ def judge(
     findings += explanation.unmet(component, followed, demanded or {})
     if narrowed:
         findings.append(_advice(component.name, "precision", f"{narrowed}; it is judged in float32"))
+    if trial.declines_views:
+        findings.append(_advice(component.name, "views", f"it declines inputs that are views: {trial.declines_views}"))
     if implementation.own_eps is not None:
         says = (
             f"its default eps is {implementation.own_eps:g}, not {component.settings['eps']:g}; it is judged with that"

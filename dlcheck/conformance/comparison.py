@@ -35,6 +35,9 @@ FACTS: dict[str, str] = {
 
 _FAR = 1e4
 _HALVES = ("float16", "bfloat16")
+_VIEWS = ("strided", "transposed")
+_NO_VIEW = "view size is not compatible"
+"""What torch says where ``Tensor.view`` meets such an input: it harms nobody, for it says so at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,10 @@ class Comparison:
 
 
 class Trial:
-    """One implementation on trial: runs each case once and remembers what it and the hypotheses gave."""
+    """One implementation on trial: runs each case once and remembers what it and the hypotheses gave.
+
+    ``declines_views`` is what it said of an input that does not lie in memory as it is read, "" where it takes them.
+    """
 
     def __init__(self, component: Component, implementation: Implementation, fixed: Mapping[str, Any] | None = None):
         self.component, self.implementation, self.given = component, implementation, dict(fixed or {})
@@ -71,6 +77,7 @@ class Trial:
         self._widest, self._plain = implementation.widest, dict[str, Any]()
         self._cases: dict[Case, Case] = {}
         self._seen: dict[Case, Observation | Exception] = {}
+        self.declines_views = ""
         self._surroundings = Surroundings()
         self._again: dict[Case, Observation] = {}
         self._compared: dict[tuple[Case, str, bool, bytes], Comparison] = {}
@@ -150,8 +157,12 @@ class Trial:
             answer = said
         except Exception as error:
             answer = raised(error, case.refusable)
-        declined = isinstance(answer, Misbehaviour) and answer.declined and self._unusual(case)
-        return NotProvided(str(answer)) if declined else answer
+        if not isinstance(answer, Misbehaviour):
+            return answer
+        if case.layout in _VIEWS and (answer.declined or _NO_VIEW in str(answer)):
+            self.declines_views = str(answer)
+            return NotProvided(str(answer))
+        return NotProvided(str(answer)) if answer.declined and self._unusual(case) else answer
 
     def _unusual(self, case: Case) -> bool:
         """Whether a case asks for what code may decline: half precision, or another setting than the plain case."""

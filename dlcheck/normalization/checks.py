@@ -169,7 +169,7 @@ def _settings() -> Iterator[Row]:
         "cumulative",
         "momentum None gives every batch the same weight",
         (
-            *_both("statistics", "ttt", settings={"momentum": None}),
+            *_both("statistics", "ttett", settings={"momentum": None}),
             *_both("statistics", "ttt", at={1: {"reload": True}, 2: {"reload": True}}, settings={"momentum": None}),
         ),
     )
@@ -182,6 +182,10 @@ def _settings() -> Iterator[Row]:
             *_both("backward", "te", affine=False, settings=plain),
         ),
     )
+    alone = [_without(name, case) for name in ("weight", "bias") for case in _both("forward", "te", settings=_SHARP)]
+    yield "scale_or_shift", "it may have a scale and no shift, or a shift and no scale", tuple(alone)
+    unrecorded = _both("statistics", "tt", at={0: {"no_grad": True}}, settings={"momentum": 0.25})
+    yield "no_grad", "where no gradients are recorded the running statistics move all the same", unrecorded
     untracked = {"track_running_stats": False, **_SHARP}
     yield (
         "untracked",
@@ -191,6 +195,10 @@ def _settings() -> Iterator[Row]:
             *_both("backward", "e", settings=untracked),
         ),
     )
+
+
+def _without(name: str, case: Case) -> Case:
+    return replace(case, inputs={key: value for key, value in case.inputs.items() if key != name})
 
 
 def _faint(run: str, shape: Shape) -> Case:
@@ -217,8 +225,9 @@ def _sequences() -> Iterator[Row]:
     yield "no_example", "in evaluation no example gives no output", none, None, "values", "advice"
     yield (
         "save_load",
-        "parameters and statistics survive saving and loading",
+        "parameters and statistics survive saving and loading, and are not shared by a copy",
         (
+            *_both("statistics", "tt", at={1: {"copy": True}}, settings=quick),
             *_both("forward", "tte", at={2: {"reload": True}}, settings=quick),
             *_both("statistics", "tt", at={1: {"reload": True}}, settings=quick),
         ),
@@ -263,7 +272,7 @@ def _numerics() -> Iterator[Row]:
             )
         ),
     )
-    shapes: tuple[Shape, ...] = ((9, 1), (2, 3, 5), (2, 3, 3), (1, 3, 3, 2), (3, 3, 1, 1), (2, 2, 2, 1, 3))
+    shapes: tuple[Shape, ...] = ((100, 1), (2, 3, 5), (2, 3, 3), (1, 3, 3, 2), (3, 3, 1, 1), (2, 2, 2, 1, 3))
     yield (
         "shapes",
         "one channel, one example, one axis of space or three",

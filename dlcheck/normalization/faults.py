@@ -8,7 +8,7 @@ import numpy as np
 from dlcheck.normalization import reference
 from dlcheck.normalization.gradient_faults import GRADIENTS
 from dlcheck.normalization.lrn_faults import LRN_FAULTS
-from dlcheck.normalization.mistakes import PARAMETERS, Array, Formula, averaging, count, fault, layer, others
+from dlcheck.normalization.mistakes import PARAMETERS, Array, Formula, Replaces, averaging, count, fault, layer, others
 from dlcheck.normalization.reference import Statistics
 
 _OTHER_FUNCTION = "The layer computes something else than the network was designed and its weights were trained for."
@@ -95,6 +95,29 @@ def _deviation(x: Array, statistics: Statistics) -> Array:
     return np.sqrt(_corrected(x, 1))
 
 
+def _evaluated(batches: Callable[[Statistics], int]) -> Replaces:
+    """The right layer, but evaluation changes the number of batches so far."""
+
+    def batch_norm(x: Array, *given: Any, training: bool = True, **settings: Any) -> tuple[Array, Any]:
+        output, after = reference.batch_norm(x, *given, training=training, **settings)
+        return output, after if training or after is None else after._replace(batches=batches(after))
+
+    return {"batch_norm": batch_norm}
+
+
+def _needing_both(component: Replaces) -> Replaces:
+    """The layer without scale and shift where one of them is not given."""
+
+    def changed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arrays: Array, weight: Any = None, bias: Any = None, **others: Any) -> Any:
+            both = weight is not None and bias is not None
+            return function(*arrays, weight=weight if both else None, bias=bias if both else None, **others)
+
+        return called
+
+    return {name: changed(function) for name, function in component.items()}
+
+
 _EPS_OUTSIDE = Formula(
     scale=lambda v, eps: 1 / (np.sqrt(v) + eps), slope=lambda v, eps: -0.5 / (np.sqrt(v) * (np.sqrt(v) + eps) ** 2)
 )
@@ -117,6 +140,8 @@ def _per_map(x: Array) -> tuple[int, ...]:
 
 
 _FORMULA = (
+    fault("scale-needs-shift", "a scale without a shift is left out, and the reverse", PARAMETERS,
+          "use each of the two where it is given", _needing_both(layer())),
     fault("mean-not-subtracted", "the mean is not taken off", _OTHER_FUNCTION, "y = w (x - mean) / std + b",
           layer(Formula(shift=0.0))),
     fault("divides-by-variance", "it divides by the variance, not by its root", _OTHER_FUNCTION,
@@ -267,6 +292,14 @@ _AVERAGES = (
     fault("count-not-saved", "load_state_dict does not restore the count of batches", _RESUMED,
           "keep num_batches_tracked as a buffer",
           {"reload_statistics": lambda statistics: statistics and statistics._replace(batches=0)}),
+    fault("copies-share-statistics", "a copy shares the running statistics with its original", _RESUMED,
+          "register_buffer, and no __deepcopy__ that passes them on", {"copied": lambda own, of_original: of_original}),
+    fault("statistics-need-gradients", "statistics move only where gradients are recorded", _STATISTICS,
+          "move them whenever self.training holds", {"unrecorded": lambda before, after: before}),
+    fault("cumulative-counts-evaluation", "batches of evaluation count in the average", _STATISTICS,
+          "count batches in training alone", _evaluated(lambda statistics: statistics.batches + 1)),
+    fault("cumulative-restarts", "the average starts anew after evaluation", _STATISTICS,
+          "keep num_batches_tracked in evaluation", _evaluated(lambda statistics: 0)),
     fault("momentum-fixed", "a momentum changed from outside is not seen", _NOT_OBEYED,
           "read self.momentum in forward",
           {"outside_change": lambda settings, change: settings}),

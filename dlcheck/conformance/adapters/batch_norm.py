@@ -143,7 +143,11 @@ class _Module(_Object):
         """The output in the step's mode."""
         self.layer.train(step["mode"] == "train")
         self.x = self.tensor(step["x"], self.case.layout).requires_grad_()
-        self.output = self.answered(self.x)
+        if step.get("copy"):
+            original, self.layer = self.layer, copy.deepcopy(self.layer)
+            original(self.x)
+        with torch.set_grad_enabled(not step.get("no_grad")):
+            self.output = self.answered(self.x)
         return self.output
 
     def backward(self, grad_output: Array) -> dict[str, Any]:

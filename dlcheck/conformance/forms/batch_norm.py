@@ -1,12 +1,14 @@
 """Layers with running statistics: the reference has a pure step that returns the output and the new statistics.
 
 A case is a session: ``inputs`` holds "steps", each {"x": array, "mode": "train" | "eval"} and where wanted
-"grad_output", "set" (settings changed from outside before the step), "call" ("freeze" or "unfreeze", in a tuple) and
-"reload" (the layer is saved, and loaded into a fresh one). "weight", "bias", "running_mean" and "running_var" are where
-the layer starts.
+"grad_output", "set" (settings changed from outside before the step), "call" ("freeze" or "unfreeze", in a tuple),
+"reload" (the layer is saved, and loaded into a fresh one), "copy" (a deep copy goes on, and the layer it was made of
+sees this step first) and "no_grad" (no gradients are recorded). "weight", "bias", "running_mean" and "running_var" are
+where the layer starts.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,13 +40,27 @@ def _unfreeze(settings: Settings) -> Settings:
     return {**settings, "frozen": False}
 
 
+def _copied(own: Any, of_original: Any) -> Any:
+    return own
+
+
+def _unrecorded(before: Any, after: Any) -> Any:
+    return after
+
+
 DRIVER = {
+    "copied": _copied,
+    "unrecorded": _unrecorded,
     "reload_statistics": _reload_statistics,
     "outside_change": _outside_change,
     "freeze": _freeze,
     "unfreeze": _unfreeze,
 }
-"""What surrounds a layer's step; in a frozen layer the statistics stay as they are."""
+"""What surrounds a layer's step; in a frozen layer the statistics stay as they are.
+
+``copied`` gives the statistics of a copy from those that it was made with and those that the original has moved on to,
+``unrecorded`` those after a step without gradients from those before and after it.
+"""
 
 
 def parameters(case: Case) -> dict[str, Array]:
@@ -87,7 +103,11 @@ def _session(reference: Reference, case: Case) -> Iterator[_Step]:
         statistics = reference.required("reload_statistics")(statistics) if step.get("reload") else statistics
         keywords = _known(reference, "batch_norm", settings) | {"training": step["mode"] == "train"}
         x = np.array(step["x"])
-        output, after = reference.required("batch_norm")(x, **held, statistics=statistics, **keywords)
+        normalized = partial(reference.required("batch_norm"), **held, **keywords)
+        if step.get("copy"):
+            statistics = reference.required("copied")(statistics, normalized(x, statistics=statistics)[1])
+        output, after = normalized(x, statistics=statistics)
+        after = reference.required("unrecorded")(statistics, after) if step.get("no_grad") else after
         after = statistics if settings.get("frozen") else after
         yield _Step(step, settings, output, statistics, after, np.array_equal(x, step["x"], equal_nan=True))
         statistics = after
@@ -148,8 +168,11 @@ def snippet(component: Component, case: Case) -> list[str]:
         if step.get("reload"):
             fresh = f"target({channels}{arguments}).to(torch.{case.dtype})"
             lines += ["saved = layer.state_dict()", f"layer = {fresh}", "layer.load_state_dict(saved)"]
-        lines += [f"layer.train({step['mode'] == 'train'})"]
-        lines += [f"x = {tensor(step['x'], case)}.requires_grad_()", "output = layer(x)", "print(output)"]
+        lines += [f"layer.train({step['mode'] == 'train'})", f"x = {tensor(step['x'], case)}.requires_grad_()"]
+        if step.get("copy"):
+            lines += ["original, layer = layer, copy.deepcopy(layer)", "original(x)"]
+        lines += ["with torch.no_grad():\n    output = layer(x)" if step.get("no_grad") else "output = layer(x)"]
+        lines += ["print(output)"]
         if "grad_output" in step:
             upstream = tensor(step["grad_output"], case)
             lines += [f"print(torch.autograd.grad(output, [x, *layer.parameters()], {upstream}))"]
