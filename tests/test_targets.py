@@ -1,5 +1,7 @@
 """Targets are found by name, and every accepted form is driven as its users drive it."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from dlcheck import registry
 from dlcheck.component import Case
 from dlcheck.conformance import targets, wire
 from dlcheck.conformance.adapters import calling
+from dlcheck.conformance.check import judge
 from dlcheck.conformance.implementation import NotProvided, Refused
 
 ADAM = registry.components()["adam"]
@@ -92,3 +95,26 @@ def test_the_wire_carries_arrays_and_plain_values_without_pickles():
     assert back["b"][4] != back["b"][4]
     assert back["b"][5] == (1, "x")
     assert back[3] == 2
+
+
+@pytest.mark.parametrize(
+    ("component", "code"),
+    [
+        ("batch_norm", functools.partial(torch.nn.BatchNorm2d, eps=1e-3)),
+        ("linear", functools.partial(torch.nn.Linear, bias=True)),
+        ("dropout", functools.partial(torch.nn.Dropout, p=0.5)),
+        ("lstm", functools.partial(torch.nn.LSTM, batch_first=True)),
+    ],
+)
+def test_a_partial_of_a_class_is_a_class(component, code):
+    known = registry.components()[component]
+    assert judge(known, targets.adapt(known, code), examples=0).conforms
+
+
+def test_code_that_declines_views_is_right_and_says_so():
+    known = registry.components()["mse_loss"]
+    report = judge(
+        known, targets.adapt(known, lambda input, target: ((input - target).view(-1) ** 2).mean()), examples=0
+    )
+    assert report.conforms, str(report)
+    assert "it declines inputs that are views" in str(report)

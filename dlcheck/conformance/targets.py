@@ -1,7 +1,9 @@
 """Find somebody's code by name, and wrap it in the adapter of its component's form."""
 
+import functools
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 import traceback
@@ -87,7 +89,7 @@ def adapt(
     from dlcheck.conformance.adapters import calling  # imports torch, as adapters do, which who asks need not
 
     adapter = importlib.import_module(f"dlcheck.conformance.adapters.{component.form}")
-    driven = frameworks.in_torch(component, code)
+    driven = frameworks.in_torch(component, _class_of(code))
     if not callable(driven) and not (component.form == "optimizer" and hasattr(driven, "init")):
         raise Refused(f"the target is {driven!r:.80}, which cannot be called")
     adapted = adapter.adapt(component, driven, fixed or {}, device, seed)
@@ -95,6 +97,17 @@ def adapt(
     if callable(driven) and "eps" not in (fixed or {}):
         adapted.own_eps = calling.own_eps(driven, component)
     return adapted
+
+
+def _class_of(code: Any) -> Any:
+    """The class that a ``functools.partial`` of a class stands for; other code as it is."""
+    if not (isinstance(code, functools.partial) and inspect.isclass(code.func)):
+        return code
+
+    def __init__(self: Any, *given: Any, **named: Any) -> None:  # noqa: N807
+        code.func.__init__(self, *code.args, *given, **{**code.keywords, **named})
+
+    return type(code.func.__name__, (code.func,), {"__init__": __init__, "__signature__": inspect.signature(code)})
 
 
 def ours(component: Component, name: str, device: str = "cpu", seed: int = 0) -> Implementation | None:

@@ -213,7 +213,7 @@ def _max_pool2d() -> Iterator[Row]:
     yield "nan", "NaN makes its window NaN or is passed over, and touches no other", (_case(nan),)
     yield from _windows(_case, _distinct)
     search = _search(_case, _negative, True, kernel_size=PAIRS, stride=PAIRS, padding=UP_TO_ONE)
-    yield "padding", "padding never wins, not over negative values either", _both(padded), search
+    yield "padding", "padding never wins over negative values, or is zero", _both(padded), search
     search = _search(_case, _distinct, True, kernel_size=PAIRS, stride=PAIRS, dilation=PAIRS)
     yield "dilation", "it obeys dilation, with padding too", _both(dilated), search
     yield "ceil_mode", "in ceil mode a last window may overhang the image", _both(overhanging)
@@ -335,7 +335,7 @@ def _global_avg_pool2d() -> Iterator[Row]:
     plain, images = _whole(_distinct((3, 3, 2, 5))), st.tuples(*(st.integers(1, most) for most in (3, 3, 5, 5)))
     nan = _distinct((2, 2, 2, 3))
     nan[0, 1, 1, 1] = np.nan
-    shapes = (1, 1, 1, 1), (2, 1, 1, 4), (1, 3, 5, 1), (2, 2, 7, 7)
+    shapes = (1, 1, 1, 1), (2, 1, 1, 4), (1, 3, 5, 1), (2, 2, 7, 7), (1, 1, 9, 11)
     shaped = [_whole(_distinct(shape)) for shape in shapes]
     # the sum of 36 numbers near 2048 is beyond float16, their mean is not
     large = replace(_whole(2048 + 2 * _distinct((1, 2, 6, 6)))[0], dtype="float16")

@@ -45,7 +45,9 @@ def _over(windows: Callable[[Array, Settings], Windows], fill: float = -np.inf, 
         shares = reference.shared([tap == largest for tap in found], ties)
         return where.spread([grad_output * share for share in shares])
 
-    return replacing("max_pool2d", lambda x, nan=None, ties=None, **settings: taps(x, settings)[2], gradient)
+    return replacing(
+        "max_pool2d", lambda x, nan=None, ties=None, **settings: taps(x, settings)[2], gradient
+    )
 
 
 def _other(
@@ -61,7 +63,11 @@ def _other(
         where, found = taps(x, settings)
         return where.spread([grad_output * part for part in winner(found)])
 
-    return replacing("max_pool2d", lambda x, nan=None, ties=None, **settings: value(taps(x, settings)[1]), gradient)
+    return replacing(
+        "max_pool2d",
+        lambda x, nan=None, ties=None, **settings: value(taps(x, settings)[1]),
+        gradient,
+    )
 
 
 def _to_winners(shares: Callable[[list[Array], Array], list[Array]]) -> Replaces:
@@ -154,11 +160,6 @@ MAX_POOL = (
     *of_windows("max_pool2d"),
     width_uses_height_stride(
         "max_pool2d", "pool-width-uses-height-stride", "https://github.com/Maratyszcza/NNPACK/issues/16"
-    ),
-    _max(
-        "max-pool-pads-with-zeros", "the padding is zero and wins over negatives", BORDERS, "pad with -inf",
-        _over(windows_of, fill=0.0), "https://github.com/apache/mxnet/issues/2753",
-        "https://github.com/zylo117/Yet-Another-EfficientDet-Pytorch/pull/352",
     ),
     *(
         _max(

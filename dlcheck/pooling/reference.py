@@ -177,18 +177,20 @@ def max_pool2d(
     ceil_mode: bool = False,
     *,
     nan: Nan = "propagates",
+    padding_value: float = -np.inf,
 ) -> Pooled:
     r"""Largest value of each window; padding never wins.
 
     $y_{pq} = \max_{i < k, j < k} x_{sp + di - \pi,\; sq + dj - \pi}$ over the places inside the input
 
     Shapes: x (N, C, H, W) or (C, H, W); the result (..., P, Q) with ``output_size`` of H and W.
-    Conventions: ``nan``, whether a NaN makes its windows NaN or is passed over; the default of ``ceil_mode``.
+    Conventions: ``nan``, whether a NaN makes its windows NaN or is passed over; the default of ``ceil_mode``;
+    ``padding_value`` 0 in place of -inf, which wins over negative numbers.
     Raises: TypeError if x is not real, ValueError as ``windows``.
     Source: notes 001, section 1.3; Ranzato et al., Unsupervised Learning of Invariant Feature Hierarchies (2007).
     """
     x = _images(x)
-    return largest(x, windows(x.shape, kernel_size, stride, padding, dilation, ceil_mode), nan)
+    return largest(x, windows(x.shape, kernel_size, stride, padding, dilation, ceil_mode), nan, padding_value)
 
 
 def max_pool2d_backward(
@@ -201,6 +203,7 @@ def max_pool2d_backward(
     ceil_mode: bool = False,
     *,
     ties: Ties = "first",
+    padding_value: float = -np.inf,
 ) -> dict[str, Images]:
     r"""Gradient of max pooling: the place that gave the maximum receives it, summed over the windows that it won.
 
@@ -216,22 +219,24 @@ def max_pool2d_backward(
     x = _images(x)
     where = windows(x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     grad = _gradient(grad_output, (*x.shape[:-2], *where.output))
-    return {"x": to_largest(grad, x, where, ties)}
+    return {"x": to_largest(grad, x, where, ties, padding_value)}
 
 
-def largest(x: np.ndarray, where: Windows, nan: Nan = "propagates") -> np.ndarray:
+def largest(x: np.ndarray, where: Windows, nan: Nan = "propagates", padding_value: float = -np.inf) -> np.ndarray:
     """The largest value of each window, (..., P, Q)."""
     maximum = {"propagates": np.maximum, "ignored": np.fmax}[_choice("nan", nan, ("propagates", "ignored"))]
-    first, *others = where.taps(where.padded(x, -np.inf))
+    first, *others = where.taps(where.padded(x, padding_value))
     found = first.copy()
     for tap in others:
         maximum(found, tap, out=found)
     return found
 
 
-def to_largest(grad: np.ndarray, x: np.ndarray, where: Windows, ties: Ties = "first") -> np.ndarray:
+def to_largest(
+    grad: np.ndarray, x: np.ndarray, where: Windows, ties: Ties = "first", padding_value: float = -np.inf
+) -> np.ndarray:
     """What each place receives as the largest of its windows, shaped as x."""
-    padded, maxima = where.padded(x, -np.inf), largest(x, where)
+    padded, maxima = where.padded(x, padding_value), largest(x, where, padding_value=padding_value)
     shares = shared([tap == maxima for tap in where.taps(padded)], ties)
     return where.spread([grad * share for share in shares])
 

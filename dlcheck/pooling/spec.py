@@ -75,6 +75,23 @@ NAN = Convention(
     ),
     (TORCH, CUDNN),
 )
+PADDING_VALUE = Convention(
+    "padding_value",
+    "what stands in the padding",
+    (
+        Option("never_wins", "-inf", {"padding_value": -math.inf}, ("PyTorch", "TensorFlow SAME", "Caffe", "cuDNN")),
+        Option("zero", "0, which wins over negatives", {"padding_value": 0.0}, ("MXNet of old on CPUs", "ZeroPadding")),
+    ),
+    (
+        TORCH,
+        Source("apache/mxnet#2753", "", "https://github.com/apache/mxnet/issues/2753"),
+        Source(
+            "zylo117/Yet-Another-EfficientDet-Pytorch#352",
+            "",
+            "https://github.com/zylo117/Yet-Another-EfficientDet-Pytorch/pull/352",
+        ),
+    ),
+)
 ROUNDING = Convention(
     "default_rounding",
     "number of windows where the last would overhang, if ceil_mode is not given",
@@ -179,7 +196,7 @@ COMPONENTS: tuple[Component, ...] = (
         NOTES,
         RANZATO,
         settings={"kernel_size": 2, "stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
-        conventions=(TIES, NAN, ROUNDING),
+        conventions=(TIES, NAN, PADDING_VALUE, ROUNDING),
         operations=_summed,
         magnitude=_upstream,
     ),
