@@ -113,8 +113,7 @@ def test_a_partial_of_a_class_is_a_class(component, code):
 
 def test_code_that_declines_views_is_right_and_says_so():
     known = registry.components()["mse_loss"]
-    report = judge(
-        known, targets.adapt(known, lambda input, target: ((input - target).view(-1) ** 2).mean()), examples=0
-    )
+    code = targets.adapt(known, lambda input, target: ((input - target).view(-1) ** 2).mean())
+    report = judge(known, code, examples=0)
     assert report.conforms, str(report)
     assert "it declines inputs that are views" in str(report)

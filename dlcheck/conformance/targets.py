@@ -90,7 +90,8 @@ def adapt(
 
     adapter = importlib.import_module(f"dlcheck.conformance.adapters.{component.form}")
     driven = frameworks.in_torch(component, _class_of(code))
-    if not callable(driven) and not (component.form == "optimizer" and hasattr(driven, "init")):
+    pure = component.form == "optimizer" and (isinstance(driven, tuple) or hasattr(driven, "init"))
+    if not (callable(driven) or pure):
         raise Refused(f"the target is {driven!r:.80}, which cannot be called")
     adapted = adapter.adapt(component, driven, fixed or {}, device, seed)
     adapted.widest = getattr(driven, "widest", adapted.widest)

@@ -114,20 +114,6 @@ def _forgets_state(name: str) -> Replaced:
     return stepping(name, unit)
 
 
-def _sixth(x: Any) -> Any:
-    """clip(x / 6 + 1 / 2, 0, 1)."""
-    return np.where(np.abs(np.real(x)) < 3, x / 6 + 0.5, np.real(x) > 0)
-
-
-def _gru_sixth(name: str) -> Replaced:
-    def unit(given: Any, recurrent: Any, state: Any, gate: Any, update: str = "keeps", **others: Any) -> Any:
-        r, z = (_sixth(a + b) for a, b in zip(given[:2], recurrent[:2], strict=True))
-        kept = 1 - z if update == "takes" else z
-        return (kept * state[0] + (1 - kept) * np.tanh(given[2] + r * recurrent[2]),)
-
-    return stepping(name, unit)
-
-
 CELLS = (
     faults(ALL, "state-not-carried", "every step starts from a zero state", FORGETS, "h_t from h_{t-1}", _forgetting),
     # the simple cell
@@ -155,9 +141,6 @@ CELLS = (
     faults("lstm", "forget-gate-last", "the forget gate scales what is new too", FORGETS, "c = f c + i g",
            _lstm(lambda i, f, g, o, c, s: _read(s(f) * (c + s(i) * np.tanh(g)), o, s))),
     faults("lstm", "gates-see-cell", "the gates see c, not h", OTHER_WEIGHTS, "x W_ih^T + h W_hh^T", _cell_for_state),
-    faults("lstm", "gates-hard", "gates are the hard sigmoid of x / 6 + 1 / 2", OTHER_WEIGHTS,
-           "the logistic function, or clip(0.2 x + 0.5, 0, 1)",
-           _lstm(lambda i, f, g, o, c, s: _read(_sixth(f) * c + _sixth(i) * np.tanh(g), o, _sixth))),
     faults("lstm", "plus-instead-of-times", "input gate and candidate are added", UNBOUNDED, "c = f c + i g",
             _lstm(lambda i, f, g, o, c, s: _read(s(f) * c + s(i) + np.tanh(g), o, s)),
             ("MartinuzziFrancesco/torchrecurrent/issues/22",)),
@@ -200,8 +183,6 @@ CELLS = (
             "store the 1 in the bias, or add it, not both",
             _lstm(lambda i, f, g, o, c, s: _read(s(f + 2) * c + s(i) * np.tanh(g), o, s))),
     # the GRU cell
-    faults("gru", "gates-hard", "gates are the hard sigmoid of x / 6 + 1 / 2", OTHER_WEIGHTS,
-           "the logistic function, or clip(0.2 x + 0.5, 0, 1)", _gru_sixth),
     faults("gru", "candidate-bias-outside", "the reset gate does not scale the candidate's second bias", OTHER_WEIGHTS,
            "r * (U h + b'), not r * (U h) + b'",
            lambda c: mapped(c, settings=lambda given: {**given, "biases": "one"})),

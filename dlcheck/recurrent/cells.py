@@ -15,7 +15,7 @@ Bias = Float[np.ndarray, "GH"]
 State = tuple[Batch, ...]
 """What a step hands to the next: h, and for an LSTM c."""
 Nonlinearity = Literal["tanh", "relu"]
-GateActivation = Literal["sigmoid", "hard_sigmoid"]
+GateActivation = Literal["sigmoid", "hard_sigmoid", "relu6"]
 Reset = Literal["after", "before"]
 Update = Literal["keeps", "takes"]
 Biases = Literal["two", "one"]
@@ -47,15 +47,20 @@ def sigmoid(x: Batch) -> Batch:
     return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
-def hard_sigmoid(x: Batch) -> Batch:
-    """Piecewise linear stand-in of the logistic function, 0.2 x + 0.5 between 0 and 1."""
-    return np.clip(0.2 * x + 0.5, 0.0, 1.0)
+HARD_SLOPES = {"hard_sigmoid": 0.2, "relu6": 1 / 6}
+"""The slopes of piecewise linear stand-ins of the logistic function, which go through (0, 1/2) up to 0 and 1."""
 
 
-GATES = {
-    "sigmoid": (sigmoid, lambda y: y * (1 - y)),
-    "hard_sigmoid": (hard_sigmoid, lambda y: 0.2 * ((y > 0) & (y < 1))),
-}
+def hard_sigmoid(x: Batch, slope: float) -> Batch:
+    """A line of that slope through (0, 1/2), between 0 and 1."""
+    return np.clip(slope * x + 0.5, 0.0, 1.0)
+
+
+def _hard(slope: float) -> tuple[Callable[[Batch], Batch], Callable[[Batch], Batch]]:
+    return partial(hard_sigmoid, slope=slope), lambda y: slope * ((y > 0) & (y < 1))
+
+
+GATES = {"sigmoid": (sigmoid, lambda y: y * (1 - y)), **{name: _hard(slope) for name, slope in HARD_SLOPES.items()}}
 """Activations of gates with their derivatives as functions of the output."""
 
 NONLINEARITIES = {

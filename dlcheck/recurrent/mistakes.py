@@ -9,7 +9,7 @@ import numpy as np
 
 from dlcheck.component import faults_in
 from dlcheck.recurrent import reference
-from dlcheck.recurrent.cells import GATES, Cell, averaged, gates_back, sigmoid
+from dlcheck.recurrent.cells import GATES, HARD_SLOPES, Cell, averaged, gates_back, sigmoid
 from dlcheck.recurrent.unrolling import Arrangement, Recurrence
 
 # What goes wrong, in the words of those whom it happens to.
@@ -205,9 +205,9 @@ def mixed_reset(recurrence: Recurrence, state: Any, update: str = "keeps", **con
     return replace(recurrence, cell=Cell(3, 1, step, back))
 
 
-def _hard_sigmoid(x: Any) -> Any:
-    inside = np.abs(np.real(x)) < 2.5
-    return np.where(inside, 0.2 * x + 0.5, np.real(x) > 0)
+def _hard_sigmoid(x: Any, slope: float) -> Any:
+    inside = np.abs(np.real(x)) < 0.5 / slope
+    return np.where(inside, slope * x + 0.5, np.real(x) > 0)
 
 
 def relu(x: Any) -> Any:
@@ -215,4 +215,7 @@ def relu(x: Any) -> Any:
     return x * (np.real(x) > 0)
 
 
-_COMPLEX_GATES = {"sigmoid": sigmoid, "hard_sigmoid": _hard_sigmoid}
+_COMPLEX_GATES = {
+    "sigmoid": sigmoid,
+    **{name: partial(_hard_sigmoid, slope=slope) for name, slope in HARD_SLOPES.items()},
+}

@@ -263,7 +263,8 @@ def lstm(
 
     Shapes and Raises as ``rnn``; state {"h_0", "c_0"}, and the result has "c_n" too.
     Conventions: ``forget_bias`` is added to the forget gate's pre-activation beside the stored biases;
-    ``gate_activation="hard_sigmoid"`` is clip(0.2 x + 0.5, 0, 1); ``padded_output`` and ``dropped`` as ``rnn``.
+    ``gate_activation="hard_sigmoid"`` is clip(0.2 x + 0.5, 0, 1), "relu6" min(max(x + 3, 0), 6) / 6; ``padded_output``
+    and ``dropped`` as ``rnn``.
     Source: Hochreiter, Schmidhuber 1997, "Long short-term memory"; Gers, Schmidhuber, Cummins 2000, "Learning to
     forget", section 3; Graves et al. 2013, equations 3 to 7; the notes 001, section 1.2.
     """

@@ -82,7 +82,13 @@ GATE_ACTIVATION = Convention(
     "The function that opens the gates",
     (
         Option("sigmoid", "logistic", {"gate_activation": "sigmoid"}, ("PyTorch", "Keras since 2", "ONNX", "TF1")),
-        Option("hard_sigmoid", "clip(0.2 x + 0.5, 0, 1)", {"gate_activation": "hard_sigmoid"}, ("Keras 1",)),
+        Option(
+            "hard_sigmoid",
+            "clip(0.2 x + 0.5, 0, 1)",
+            {"gate_activation": "hard_sigmoid"},
+            ("Keras 1", "Theano"),
+        ),
+        Option("relu6", "min(max(x + 3, 0), 6) / 6", {"gate_activation": "relu6"}, ("Keras 3's hard_sigmoid",)),
     ),
 )
 FORGET_BIAS = Convention(

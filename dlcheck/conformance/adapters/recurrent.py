@@ -248,7 +248,8 @@ class _Module(_Run):
 
     def packed(self, x: torch.Tensor, further: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """The same by way of a PackedSequence, which a module that knows none fails on."""
-        batch_first = bool({**self.case.settings, **self.layer.fixed}.get("batch_first", False))
+        own = {"batch_first": getattr(self.made, "batch_first", False)}
+        batch_first = bool({**own, **self.case.settings, **self.layer.fixed}["batch_first"])
         lengths = torch.tensor(self.case.inputs["lengths"])
         try:
             sequence = packing.pack_padded_sequence(x, lengths, batch_first, enforce_sorted=False)
