@@ -70,7 +70,8 @@ def _last_line(error: BaseException, path: str) -> str:
     where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}" if own else ""
     if isinstance(error, SyntaxError):
         where = f" at {Path(error.filename or path).name}:{error.lineno}: {(error.text or '').strip()}"
-    return f"{type(error).__name__}: {error}{where}"
+    hint = "; name what is inside of a package package.module:name" if "no known parent package" in str(error) else ""
+    return f"{type(error).__name__}: {error}{where}{hint}"
 
 
 def _names(found: Any) -> str:
@@ -105,7 +106,7 @@ def _class_of(code: Any) -> Any:
     if not (isinstance(code, functools.partial) and inspect.isclass(code.func)):
         return code
 
-    def __init__(self: Any, *given: Any, **named: Any) -> None:  # noqa: N807
+    def __init__(self: Any, *given: Any, **named: Any) -> None:
         code.func.__init__(self, *code.args, *given, **{**code.keywords, **named})
 
     return type(code.func.__name__, (code.func,), {"__init__": __init__, "__signature__": inspect.signature(code)})

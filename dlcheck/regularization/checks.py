@@ -34,6 +34,8 @@ IMAGES = 0.25 * (1.0 + _INDEX * 7 % 13) * (-1.0) ** (_INDEX % 5)
 UPSTREAM = (0.5 + 0.125 * (_INDEX * 5 % 11)) * (-1.0) ** (_INDEX % 3)
 PAIR = np.array([1.5, -0.75])
 """Two elements: here exactly the share p is seldom dropped."""
+MANY = np.linspace(0.5, 3.5, 64)
+"""So many elements that a probability which is off by a fiftieth shows."""
 STRIPS = np.linspace(0.5, 3.375, 24).reshape(4, 1, 6)
 """Four examples with one channel: whether masks are shared along an axis shows in whole slices of zeros."""
 
@@ -57,12 +59,13 @@ def _still_back(**settings: Any) -> Case:
 def _dropout(component: Component) -> Rows:
     says = "each element is dropped with probability 1/2, and the kept ones are scaled"
     yield "law", says, (_draws(x=PAIR), _draws(draws=250), _draws(x=STRIPS, draws=300))
-    yield "rate", "elements are dropped with the probability p", (_draws(p=0.25),)
+    yield "rate", "elements are dropped with the probability p", (_draws(p=0.25), _draws(x=MANY, draws=100, p=0.75))
     says = "the gradient passes through what this draw has kept, scaled alike"
     yield "gradient", says, (_draws(backward=True, p=0.25),)
     # as draws, so that code which goes on dropping there can be told by its law
     outside = [_draws(backward, draws=60, training=False, p=p) for p in (0.5, 0.25) for backward in (False, True)]
     yield "evaluation", "outside training nothing is dropped", outside
+    yield "in_place", "with inplace=True it has the same law", (replace(_draws(p=0.25), layout="in_place"),)
     yield "nothing_dropped", "with p = 0 everything is kept", (_still(p=0.0), _still_back(p=0.0))
     yield "all_dropped", "with p = 1 everything is zero, and nothing NaN", (_still(p=1.0), _still_back(p=1.0))
     yield "float32", "it is right in float32", (replace(_draws(x=PAIR, p=0.25), dtype="float32"),)
@@ -143,8 +146,12 @@ def _clip_norm(component: Component) -> Rows:
     returned = [_clip(run="norm", max_norm=limit) for limit in (1.0, 100.0)]
     nothing = replace(_clip(empty, run="norm", max_norm=1.0), refusable=True)
     yield "norm", "it returns the norm as it was before, 0 of no elements", [*returned, nothing]
-    types = [_clip(run=run, max_norm=1.0, norm_type=p) for run in ("clip", "norm") for p in (1.0, 3.0, float("inf"))]
-    yield "norm_type", "it obeys norm_type: 1, 3 and infinity", types
+    types = [
+        _clip(run=run, max_norm=1.0, norm_type=p) for run in ("clip", "norm") for p in (1.0, 3.0, float("inf"), 1.5)
+    ]
+    types += [replace(_clip(run=run, max_norm=1.0, norm_type=0.5), refusable=True) for run in ("clip", "norm")]
+    yield "norm_type", "it obeys norm_type: 1, 3, infinity, and fractions", types
+    yield "in_place", "the gradients themselves are changed, not replaced", (_clip(run="held", max_norm=1.0),)
     yield "epsilon", "what is added to the norm is one of those in use", (_clip(tiny, max_norm=5e-4),)
     yield "scalars", "numbers without axes are clipped too", (_clip(SCALARS, max_norm=1.0),)
     yield "zeros", "gradients of zeros stay zeros, not NaN", (_clip(zeros, max_norm=1.0),)
@@ -161,6 +168,9 @@ def _clip_norm(component: Component) -> Rows:
     yield "error_if_nonfinite", "it raises an error where it is asked to", refused
     yield "float32", "it is right in float32", _in_dtypes(("float32",), _clip(max_norm=1.0), returned[0])
     yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, _clip(max_norm=1.0))
+    loud: list[Array | None] = [np.array([320.0, -2.5, 1.25]), np.array([-4.0])]
+    says = "elements whose squares are beyond float16"
+    yield "half_squares", says, (replace(_clip(loud, run="held", max_norm=64.0), dtype="float16"),)
     yield (
         "layouts",
         "it takes gradients that are views",
@@ -182,6 +192,7 @@ def _clip_value(component: Component) -> Rows:
     handed = _clip([GRADS[0]], given_as="alone", clip_value=1.0), _clip(given_as="generator", clip_value=1.0)
     yield "handed_over", "it takes a single tensor, and a generator, which can be gone through once", handed
     yield "scalars", "numbers without axes are bounded too", (_clip(SCALARS, clip_value=1.0),)
+    yield "in_place", "the gradients themselves are changed, not replaced", (_clip(run="held", clip_value=1.0),)
     yield "infinite", "infinite elements are bounded too", (_clip(infinite, clip_value=1.0),)
     yield "nan", "NaN stays NaN and touches no other element", (_clip(undefined, clip_value=1.0),)
     yield "float32", "it is right in float32", _in_dtypes(("float32",), _clip(clip_value=1.0))
@@ -203,8 +214,9 @@ EXACT = np.array([5.0, 4.5, 4.0, 3.5, 3.5, 3.5, 3.5, 3.5])
 LEVEL = np.array([2.0, 2.0, 2.0, 2.0, 2.0, 2.0])
 
 
-def _epochs(values: Array, **settings: Any) -> Case:
-    return Case("epochs", {"values": np.asarray(values, np.float64)}, settings, exact=True)
+def _epochs(values: Array, goes_on: bool = False, **settings: Any) -> Case:
+    inputs: dict[str, Any] = {"values": np.asarray(values, np.float64)}
+    return Case("epochs", inputs | ({"goes_on": True} if goes_on else {}), settings, exact=True)
 
 
 def _early_stopping(component: Component) -> Rows:
@@ -224,6 +236,8 @@ def _early_stopping(component: Component) -> Rows:
     yield "level", "a value like the best is no better", (_epochs(LEVEL, patience=2), _epochs(LEVEL, patience=4))
     shortest = _epochs(RESTING, patience=1), _epochs(RESTING, patience=0), _epochs(RECOVERING, patience=0)
     yield "shortest", "patience 0 stops at the first bad value", shortest
+    further = [replace(_epochs(RESTING, goes_on=True, patience=patience), refusable=True) for patience in (2, 3)]
+    yield "further", "bad values after it has said stop are no reason to go on", further
     deltas = [_epochs(values, patience=3, min_delta=delta) for values in (SLOW, RECOVERING) for delta in (0.375, 1.25)]
     yield "min_delta", "a gain of less than min_delta is none", deltas
     exactly = [_epochs(EXACT, patience=2, min_delta=0.5), _epochs(EXACT, patience=2, min_delta=0.25)]

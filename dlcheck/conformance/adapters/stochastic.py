@@ -104,13 +104,15 @@ class Stochastic(Implementation):
             name: calling.tensor(case.inputs[name], case.dtype, case.layout, self.device).requires_grad_(name in wanted)
             for name in names
         }
-        output = call(tensors)
+        with torch.set_grad_enabled(bool(wanted)):  # it draws where no gradients are recorded, too
+            output = call(tensors)
         if not isinstance(output, torch.Tensor):
             raise Misbehaviour(f"the output is a {type(output).__name__}, expected a torch.Tensor")
         values = {"output": calling.to_numpy(output, "the output")}
         if wanted:
             values |= function.gradients(self, case, output, {name: tensors[name] for name in wanted})[0]
-        pure = all(calling.unchanged(tensors[name], np.asarray(case.inputs[name])) for name in names)
+        allowed = case.layout == "in_place"
+        pure = allowed or all(calling.unchanged(tensors[name], np.asarray(case.inputs[name])) for name in names)
         return values, {"dtype": calling.dtype_name(output), "purity": pure}
 
     def _with_arrays(self, case: Case, call: Call) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -131,20 +133,29 @@ class Stochastic(Implementation):
 
 
 class _Made:
-    """A module or NumPy object in training or evaluation, called with the arrays of a case."""
+    """A module or NumPy object called with the arrays of a case, in training, or in evaluation after training."""
 
     def __init__(self, made: Any, training: bool):
-        self.made = made
-        switch = getattr(made, "train" if training else "eval", None)
+        self.made, self.training, self.trained = made, training, False
+        self._switch(training)
+
+    def _switch(self, training: bool) -> None:
+        switch = getattr(self.made, "train" if training else "eval", None)
         if switch is not None:
             switch()
-        elif hasattr(made, "training"):
-            made.training = training
+        elif hasattr(self.made, "training"):
+            self.made.training = training
         elif not training:
             raise NotProvided("it has no eval()")
 
     def __call__(self, given: dict[str, Any]) -> Any:
         call = self.made if isinstance(self.made, torch.nn.Module) else self.made.forward
+        if not (self.training or self.trained):
+            self._switch(True)
+            copies = (torch.clone(a).detach() if isinstance(a, torch.Tensor) else a.copy() for a in given.values())
+            call(*copies)
+            self._switch(False)
+            self.trained = True
         return call(*given.values())
 
 
