@@ -41,6 +41,11 @@ def _parts(request: pytest.FixtureRequest) -> Parts:
 
 
 @pytest.fixture
+def _item(request: pytest.FixtureRequest) -> pytest.Item:
+    return request.node
+
+
+@pytest.fixture
 def figure(_parts: Parts) -> Callable[..., None]:
     """Add a picture of the evidence: ``figure(title, x_label, y_label, series)``."""
     return lambda *given, **named: _parts.figures.append(Figure(*given, **named))
@@ -83,12 +88,12 @@ def _test_of(claim: Claim, implementation: str) -> Callable[..., None]:
     """A test function with the fixtures that the judge asks for, beside the implementation."""
     asked = list(inspect.signature(claim.judge).parameters)[bool(implementation) :]
 
-    def test(_parts: Parts, record_property: Callable[[str, object], None], **fixtures: Any) -> None:
+    def test(_parts: Parts, _item: pytest.Item, **fixtures: Any) -> None:
         __tracebackhide__ = True
         found = judge(claim, implementation, with_parts=_parts, **fixtures)
-        hand_over([found], record_property)
+        hand_over([found], _item)
 
-    names = ("_parts", "record_property", *asked)
+    names = ("_parts", "_item", *asked)
     parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in dict.fromkeys(names)]
     test.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return test
@@ -141,12 +146,12 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error} (line {frame.lineno} of {frame.name})"
 
 
-def hand_over(records: Sequence[Any], record_property: Callable[[str, object], None]) -> None:
+def hand_over(records: Sequence[Any], item: pytest.Item) -> None:
     """Hand an item's records to the run's results, then fail or skip as they say: what lacks something is no pass."""
     __tracebackhide__ = True
     from dlcheck import results
 
-    record_property("dlcheck", results.dumps(records))
+    item.user_properties.append(("dlcheck", results.dumps(records)))
     wrong = [record for record in records if record["status"] in ("fail", "error")]
     if wrong:
         pytest.fail("\n".join(f"{record['subject']}: {record['message']}" for record in wrong), pytrace=False)

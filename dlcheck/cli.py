@@ -4,6 +4,7 @@ import ast
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,7 +12,9 @@ import click
 
 from dlcheck.profiles import DEVICES, PROFILES
 
-WRONG_CALL, OWN_FAILURE = 2, 3
+WRONG_CALL, OWN_FAILURE, INTERRUPTED = 2, 3, 130
+UNCUT = 100_000
+"""Columns of a table that goes to a file or another program, where nothing is cut or wrapped."""
 
 
 class WrongCall(click.ClickException):
@@ -33,7 +36,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             raise WrongCall(f"{error.format_message()} (dlcheck {ctx.invoked_subcommand or ''} --help)") from error
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("dlcheck: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
         except Exception as error:
             from dlcheck.registry import UnknownName
@@ -83,10 +89,10 @@ def _literal(text: str) -> Any:
     named = {"true": True, "false": False, "none": None}
     if text.lower() in named:
         return named[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    for reading in (ast.literal_eval, float):  # the latter for nan and inf
+        with suppress(ValueError, SyntaxError):
+            return reading(text)
+    return text
 
 
 def _unique(pairs: Sequence[tuple[str, Any]], option: str) -> dict[str, Any]:
@@ -137,7 +143,7 @@ def check(target: str | None, component: str | None, config: str | None, json_fi
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path.home() / ".cache" / "dlcheck" / "hypothesis"))
     from dlcheck import results
     from dlcheck.conformance.implementation import Refused
-    from dlcheck.conformance.project import BadDeclaration, Target, read
+    from dlcheck.conformance.project import Target, read
 
     options["settings"] = _unique(options["settings"], "--set")
     options["conventions"] = _unique(options["conventions"], "--convention")
@@ -149,7 +155,7 @@ def check(target: str | None, component: str | None, config: str | None, json_fi
     try:
         targets = read(config, given) if config else [Target(target, str(component), options=given)]
         reports = [(declared, declared.judged()) for declared in targets]
-    except (Refused, BadDeclaration) as error:
+    except Refused as error:
         raise WrongCall(str(error)) from error
     objections = [objection for declared, report in reports for objection in declared.objections(report)]
     answers = [report.to_json() for _, report in reports]
@@ -157,10 +163,8 @@ def check(target: str | None, component: str | None, config: str | None, json_fi
     if json_file == "-":
         click.echo(answer)
         sys.exit(1 if objections else 0)
-    for declared, report in reports:
+    for _, report in reports:
         click.echo(str(report))
-        for id, reason in declared.waivers.items():
-            click.echo(f"  waived: {id} ({reason})")
     if json_file is not None:
         _write(json_file, answer)
     if config:
@@ -249,12 +253,12 @@ _ROWS = {"components": _component_rows, "claims": _claim_rows, "faults": _fault_
 def _print_table(rows: Sequence[Mapping[str, str]]) -> None:
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*(rows[0] if rows else ()), box=box.SIMPLE_HEAD)
+    table = Table(*(Column(name, overflow="fold") for name in (rows[0] if rows else ())), box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*row.values())
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else UNCUT, markup=False, emoji=False).print(table)
     click.echo(f"{len(rows)} in all")
 
 
@@ -280,8 +284,12 @@ def explain(name: str) -> None:
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 def exhaust(component: str, dtype: str, implementation: str, device: str) -> None:
     """Run an activation of one number over every input of a dtype, and say how accurate it is."""
+    import torch
+
     from dlcheck import accuracy, registry
 
+    if device == "cuda" and not torch.cuda.is_available():
+        raise WrongCall("device is cuda, which torch does not find here")
     known = {name: registry.components()[name] for name in accuracy.components()}
     registry.lookup("activation of one number", known, component)
     registry.lookup("implementation", dict.fromkeys(accuracy.IMPLEMENTATIONS), implementation)

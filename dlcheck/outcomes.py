@@ -104,7 +104,8 @@ def summary(claims: Sequence[results.Claim], components: Sequence[results.Compon
         "claims": {"total": len(claims)}
         | {word: verdicts[word] for word in ("holds", "conditional", "refuted", "failed")},
         "checks": {"total": len(ran), "pass": statuses["pass"], "fail": statuses["fail"]}
-        | {"not_provided": statuses["not provided"], "error": statuses["error"]},
+        | {"not_provided": statuses["not provided"], "error": statuses["error"]}
+        | {"waived": statuses["waived"], "advised": statuses["advised"]},
         "faults": {
             "total": len(faults),
             "killed": sum(bool(fault["killed_by"]) for fault in faults),

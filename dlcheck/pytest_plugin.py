@@ -1,6 +1,6 @@
 """The pytest plugin: options, and the outcomes of dlcheck's items; a guest that stays silent where nobody uses dlcheck.
 
-An item says what it found as one JSON string, ``record_property("dlcheck", ...)``: a list of
+An item says what it found as one JSON string among its ``user_properties``, under "dlcheck": a list of
 ``dlcheck.outcomes.Record``, which crosses from xdist's workers to the controller and into junit files.
 """
 
@@ -51,25 +51,39 @@ def setting(config: pytest.Config, name: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers and, in the process that reports, the collector of outcomes."""
+    """Register the markers and, in the process that reports, the collector of outcomes; read what is declared."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    if config.getoption("--dlcheck"):  # here, where a wrong table ends the run before xdist starts its workers
+        _collect_declared(config)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Collector(config), "dlcheck-collector")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add the checks of the targets that the project declares, where that is asked for."""
-    if config.getoption("--dlcheck"):
-        from dlcheck.conformance.items import declared_items
-        from dlcheck.conformance.project import BadDeclaration
-        from dlcheck.registry import UnknownName
+def _declaration(config: pytest.Config) -> Path:
+    return config.rootpath / "pyproject.toml"
 
-        try:
-            items += declared_items(session)
-        except (BadDeclaration, UnknownName) as error:
-            raise pytest.UsageError(f"--dlcheck: {error}") from error
+
+def _collect_declared(config: pytest.Config) -> None:
+    """Let the run collect the project's pyproject.toml, or what its arguments name of it."""
+    from dlcheck.conformance.project import BadDeclaration, read
+
+    try:
+        read(_declaration(config))
+    except BadDeclaration as error:
+        raise pytest.UsageError(f"--dlcheck: {error}") from error
+    named = (os.path.abspath(config.invocation_params.dir / argument.partition("::")[0]) for argument in config.args)
+    if str(_declaration(config)) not in named:
+        config.args.append(str(_declaration(config)))
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """The checks of the targets that the project declares, where that is asked for."""
+    if not parent.config.getoption("--dlcheck") or file_path != _declaration(parent.config):
+        return None
+    from dlcheck.conformance.items import Declaration
+
+    return Declaration.from_parent(parent, path=file_path)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

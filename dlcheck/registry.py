@@ -36,6 +36,10 @@ IMPLEMENTATIONS = ("reference", "torch")
 """The files of a family that hold implementations."""
 
 
+SHOWN, SHOWN_OF_ALL = 3, 20
+"""Names that an error message suggests, and how many it shows where it has nothing to suggest."""
+
+
 class UnknownName(LookupError):
     """A name that the registry does not have; the message suggests the nearest ones."""
 
@@ -117,6 +121,9 @@ def lookup(kind: str, table: dict[str, Any], name: str) -> Any:
     if name in table:
         return table[name]
     near = [known for known in table if known.lower().strip("_") == name.lower().strip("_")]
-    near = near or difflib.get_close_matches(name.lower(), table, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else f"; known are {', '.join(table)}"
+    near = near or [known for known in table if known.lower().endswith(f".{name.lower()}")]
+    near = near or difflib.get_close_matches(name.lower(), table, n=SHOWN, cutoff=0.5)
+    more = f" and {len(table) - SHOWN_OF_ALL} more" if len(table) > SHOWN_OF_ALL else ""
+    known = f"; known are {', '.join(list(table)[:SHOWN_OF_ALL])}{more}"
+    hint = f"; did you mean {' or '.join(near[:SHOWN])}?" if near else known
     raise UnknownName(f"unknown {kind} {name!r}{hint}")

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple, TypedDict, cast
 
 SCHEMA = "dlcheck.results/1"
 
-Status = Literal["pass", "fail", "not provided", "error"]
-"""Of an outcome; only "pass" counts as a pass."""
+Status = Literal["pass", "fail", "not provided", "error", "waived", "advised"]
+"""Of an outcome; only "pass" counts as a pass. A failure that is waived or advises is expected, or harms nobody."""
 
 
 class Source(TypedDict):

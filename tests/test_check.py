@@ -187,14 +187,72 @@ def test_the_snippet_runs_without_dlcheck(wrong, capsys):
     assert "Parameter containing" in shown
 
 
+def doubled_relu(x, k=1):
+    return torch.relu(x) * k
+
+
+def test_what_is_fixed_is_in_the_snippet_and_in_the_command(capsys):
+    report = dlcheck.check(doubled_relu, "relu", settings={"k": 2}, examples=0, timeout=20.0)
+    first = report.findings[0]
+    assert first.parameters["k"] == 2
+    assert first.details["replay"] == (
+        f"dlcheck check {__name__}:doubled_relu --as relu --set k=2 --seed 0 --examples 0 --timeout 20.0"
+    )
+    exec(compile(first.reproduce, "snippet", "exec"), {})
+    assert f"{first.got:.4f}" in capsys.readouterr().out
+
+
+def test_an_object_without_a_name_is_replayed_in_python():
+    report = dlcheck.check(lambda x: torch.relu(x) * 2, "relu", examples=0)
+    name = f"{__name__}.test_an_object_without_a_name_is_replayed_in_python.<locals>.<lambda>"
+    assert report.target == name
+    assert report.findings[0].details["replay"] == f"dlcheck.check({name}, 'relu', seed=0, examples=0)"
+    compile(report.findings[0].reproduce, "snippet", "exec")
+
+
+def test_advice_is_not_counted_as_failure():
+    report = dlcheck.check(lambda x: torch.where(x.isinf(), 0.0, torch.relu(x)), "relu", examples=0)
+    assert report.conforms, str(report)
+    counts = str(report).splitlines()[-1]
+    assert ", 1 advised" in counts
+    assert "fail" not in counts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"sed": 1}, "unknown option 'sed'; did you mean seed?"),
+        ({"conventions": {"x": "y"}}, "unknown convention of relu 'x'"),
+        (
+            {"waivers": {"activations.relu.values": " "}},
+            "the waiver of activations.relu.values needs a reason, got ' '",
+        ),
+        ({"waivers": ["activations.relu.values"]}, "waivers is .*, expected a table"),
+        ({"waivers": {"values": "x"}}, "unknown check 'values'; did you mean activations.relu.values?"),
+    ],
+)
+def test_conformance_tests_refuse_bad_arguments_at_once(arguments, words):
+    with pytest.raises((Refused, registry.UnknownName), match=words):
+        dlcheck.conformance_tests(torch.relu, "relu", **arguments)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
         ({"component": "adm"}, registry.UnknownName, "unknown component 'adm'; did you mean adam"),
         ({"conventions": {"epsilom": "x"}}, registry.UnknownName, "did you mean epsilon"),
         ({"conventions": {"epsilon": "outside"}}, registry.UnknownName, "did you mean outside_sqrt"),
-        ({"examples": -1}, ValueError, "examples must be >= 0"),
-        ({"timeout": 0}, ValueError, "timeout > 0"),
+        ({"conventions": {"epsilon": 0}}, Refused, "the convention epsilon is 0, expected text: 'outside_sqrt' or"),
+        ({"conventions": ["epsilon"]}, Refused, "conventions is .*, expected a table"),
+        ({"component": None}, Refused, "component is None, expected a name"),
+        ({"examples": -1}, ValueError, "examples is -1, expected a whole number"),
+        ({"examples": "3"}, Refused, "examples is '3', expected a whole number"),
+        ({"seed": None}, Refused, "seed is None, expected a whole number"),
+        ({"timeout": 0}, ValueError, "timeout is 0, expected seconds"),
+        ({"timeout": math.nan}, Refused, "timeout is nan, expected seconds"),
+        ({"device": "tpu"}, Refused, "device is 'tpu', expected cpu or cuda"),
+        ({"settings": {"amsgrad": "abc"}}, Refused, "amsgrad is 'abc', expected true or false"),
+        ({"target": "torch.optim:Adam", "settings": {"lr": object()}}, Refused, "lr is .*, expected numbers, text"),
     ],
 )
 def test_bad_arguments_get_one_sentence(arguments, error, words):
@@ -207,6 +265,7 @@ def test_bad_arguments_get_one_sentence(arguments, error, words):
     [
         ({"lr": -1.0}, "nothing can be checked: lr is -1.0, expected a number of at least 0"),
         ({"betas": (0.9, 1.0)}, "nothing can be checked: betas is"),
+        ({"lr": "abc"}, "nothing can be checked: adam cannot be had with lr='abc': "),
     ],
 )
 def test_a_fixed_setting_out_of_range_is_a_wrong_call(settings, words):

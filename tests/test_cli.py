@@ -1,6 +1,7 @@
 """The command line: exit statuses, one line for a wrong call, and never a traceback."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -204,6 +205,36 @@ def test_a_target_that_cannot_even_be_loaded_is_a_wrong_call(
     assert_wrong_call(result, *words)
 
 
+@pytest.mark.parametrize("value", ["abc", "none"])
+def test_a_fixed_setting_that_the_reference_cannot_take_is_a_wrong_call(value: str) -> None:
+    result = invoke("check", "torch.nn.functional:leaky_relu", "--as", "leaky_relu", "--set", f"negative_slope={value}")
+    assert_wrong_call(result, "negative_slope must be a number")
+
+
+def test_a_number_that_is_none_is_read_as_one() -> None:
+    assert math.isnan(cli.Pairs(literal=True).convert("key=nan", None, None)[1])
+
+
+def test_an_interruption_has_the_status_of_one(targets: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(conformance, "check", interrupted)
+    result = invoke("check", f"{targets}:stable", "--as", "sigmoid")
+    assert result.exit_code == 130
+    assert result.stderr == "dlcheck: interrupted\n"
+
+
+def test_a_module_that_needs_its_package_says_how_to_name_it(tmp_path: Path) -> None:
+    (tmp_path / "part.py").write_text("from ..helper import sigmoid")
+    assert_wrong_call(invoke("check", f"{tmp_path}/part.py:sigmoid", "--as", "sigmoid"), "package.module:name")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_exhaust_needs_the_device_that_it_is_given() -> None:
+    assert_wrong_call(invoke("exhaust", "relu", "--device", "cuda"), "device is cuda, which torch does not find here")
+
+
 def test_the_answer_may_take_the_place_of_the_report(targets: str) -> None:
     result = invoke("check", f"{targets}:stable", "--as", "sigmoid", "--examples", "0", "--json", "-")
     assert json.loads(result.stdout)["verdict"] == "conforms"
@@ -257,7 +288,15 @@ def test_python_without_assertions_is_refused(targets: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("true", True), ("False", False), ("none", None), ("0.9", 0.9), ("(0.9, 0.99)", (0.9, 0.99)), ("mean", "mean")],
+    [
+        ("true", True),
+        ("False", False),
+        ("none", None),
+        ("0.9", 0.9),
+        ("-inf", -math.inf),
+        ("(0.9, 0.99)", (0.9, 0.99)),
+        ("mean", "mean"),
+    ],
 )
 def test_values_are_python_literals_or_text(text: str, value: Any) -> None:
     assert cli.Pairs(literal=True).convert(f"key={text}", None, None) == ("key", value)
@@ -274,6 +313,18 @@ def test_list_as_table_and_as_json(kind: str) -> None:
     rows = json.loads(invoke("list", kind, "--json").stdout)
     assert rows
     assert invoke("list", kind).stdout.rstrip().endswith(f"{len(rows)} in all")
+
+
+def test_a_list_is_not_cut_where_no_terminal_reads_it() -> None:
+    shown = invoke("list", "components").stdout
+    assert all(component.model in shown for component in registry.components().values())
+    assert len(shown.splitlines()) <= len(registry.components()) + 6
+
+
+def test_an_unknown_name_is_not_met_with_all_that_are_known() -> None:
+    result = invoke("explain", "qqqqqqqq")
+    assert_wrong_call(result, "known are ", " more")
+    assert len(result.stderr) < 1500
 
 
 def test_list_has_every_component() -> None:

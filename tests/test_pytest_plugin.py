@@ -16,13 +16,13 @@ JUDGES = """
     from dlcheck import outcomes, results
 
     @pytest.mark.parametrize("number", range(4))
-    def test_judged(number, record_property):
+    def test_judged(number, request):
         wrong = "bias correction is missing" if number == 3 else ""
         record = outcomes.record(
             "check", f"optimizers.adam.check{number}", "fail" if wrong else "pass", component="adam",
             implementation="MyAdam", message=wrong, says="it agrees", severity="error", cases=1, worst=0.5,
         )
-        record_property("dlcheck", results.dumps([record]))
+        request.node.user_properties.append(("dlcheck", results.dumps([record])))
         assert not wrong, wrong
 """
 
@@ -70,7 +70,15 @@ def test_records_become_json(pytester: pytest.Pytester, workers: str) -> None:
     found = json.loads((pytester.path / "out" / "found.json").read_text())
     assert found["environment"]["seed"] == 7
     assert found["environment"]["profile"] == "quick"
-    assert found["summary"]["checks"] == {"total": 4, "pass": 3, "fail": 1, "not_provided": 0, "error": 0}
+    assert found["summary"]["checks"] == {
+        "total": 4,
+        "pass": 3,
+        "fail": 1,
+        "not_provided": 0,
+        "error": 0,
+        "waived": 0,
+        "advised": 0,
+    }
     assert [component["name"] for component in found["components"]] == ["adam"]
 
 
@@ -103,6 +111,53 @@ def test_junit_holds_the_record(pytester: pytest.Pytester) -> None:
     properties = ElementTree.parse(pytester.path / "junit.xml").findall(".//property[@name='dlcheck']")
     assert len(properties) == 4
     assert json.loads(properties[0].attrib["value"])[0]["kind"] == "check"
+
+
+CLAIMS = """
+    import dlcheck, torch
+    from dlcheck.judgement import Evidence, Judgement
+
+    @dlcheck.claim("mine.one", says="One is one.", sources=(), evidence="exhaustive", verdict="holds")
+    def one_is_one():
+        return Judgement(Evidence("exhaustive", "one", {"cases": 1}), confirmed=True)
+
+    test_relu = dlcheck.conformance_tests(torch.relu, "relu", examples=0)
+"""
+
+
+def test_junit_and_strict_warnings_go_together(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(CLAIMS)
+    result = run(pytester, "-W", "error", "--junitxml=junit.xml", "-k", "one or values")
+    result.assert_outcomes(passed=2, deselected=15)
+    properties = ElementTree.parse(pytester.path / "junit.xml").findall(".//property[@name='dlcheck']")
+    assert [json.loads(found.attrib["value"])[0]["kind"] for found in properties] == ["claim", "check"]
+
+
+def test_what_is_expected_or_harms_nobody_is_no_failure(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = pytester.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    pytester.makepyfile(
+        """
+        import dlcheck, torch
+
+        def odd(x):
+            return torch.where(x.isinf(), 0.0, torch.relu(x)) * (1.5 if x.dtype == torch.float16 else 1.0)
+
+        waived = {"activations.relu.half": "never run in half precision"}
+        test_relu = dlcheck.conformance_tests(odd, "relu", examples=0, waivers=waived)
+        """
+    )
+    result = run(pytester, "--dlcheck-json=found.json", "--dlcheck-html=found.html")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["check: 16 judged, *1 waived*"])
+    result.stdout.no_fnmatch_line("*: 16 judged*fail*")
+    assert "fail" not in summary.read_text()
+    counts = json.loads((pytester.path / "found.json").read_text())["summary"]["checks"]
+    assert counts["fail"] == 0
+    assert (counts["waived"], counts["advised"]) == (1, 1)
+    assert "2 waived or advised" in (pytester.path / "found.html").read_text()
 
 
 def test_step_summary_lists_what_is_wrong_first(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,4 +268,4 @@ def test_conformance_tests_in_a_users_file(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["FAILED test_mine.py::test_sgd[[]optimizers.sgd.first_step] - sgd: *"])
     component = json.loads(Path(pytester.path / "found.json").read_text())["components"][0]
     assert component["name"] == "sgd"
-    assert "Forgetful" in [implementation["name"] for implementation in component["implementations"]]
+    assert "test_mine:Forgetful" in [implementation["name"] for implementation in component["implementations"]]

@@ -6,22 +6,15 @@ from typing import Any
 
 from dlcheck import registry
 from dlcheck.component import Case, Check, Component
-from dlcheck.conformance import diagnosis, explanation
+from dlcheck.conformance import arguments, diagnosis, explanation
 from dlcheck.conformance.adapters import frameworks
+from dlcheck.conformance.arguments import EXAMPLES, TIMEOUT
 from dlcheck.conformance.common_checks import all_checks
 from dlcheck.conformance.comparison import Comparison, Trial
 from dlcheck.conformance.findings import CheckOutcome, Finding, Report, root_cause_first
 from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Refused, first_line
 from dlcheck.conformance.isolation import Isolated
 from dlcheck.conformance.oracle import Reference
-
-EXAMPLES = 20
-"""Cases that the search tries for each check, beside the fixed ones."""
-TIMEOUT = 10.0
-"""Seconds that one case of a target may take."""
-LONGEST = 1e6
-"""The longest time that may be asked for."""
-DEVICES = ("cpu", "cuda")
 
 
 def check(
@@ -45,31 +38,20 @@ def check(
     """
     if not __debug__:
         raise Refused("python -O strips assertions, in Hypothesis and pytest too: run dlcheck without -O")
-    _expect_options(seed, examples, device, timeout)
-    known = registry.lookup("component", registry.components(), component)
-    demanded = dict(conventions or {})
-    for axis, option in demanded.items():
-        found = registry.lookup(f"convention of {component}", {c.axis: c for c in known.conventions}, axis)
-        registry.lookup(f"option of {axis}", {o.name: o for o in found.options}, option)
+    options = {"seed": seed, "examples": examples, "device": device, "timeout": timeout}
+    known = arguments.expect(target, component, settings=settings, conventions=conventions, **options)
     if not isinstance(target, str):
         frameworks.expect_forkable(target)
     isolated = Isolated(known, target, settings or {}, device, seed, timeout)
     isolated.start()
     try:
-        report = judge(known, isolated, fixed=settings, demanded=demanded, seed=seed, examples=examples)
+        again = arguments.replay(isolated.name, component, settings, conventions, options)
+        report = judge(
+            known, isolated, fixed=settings, demanded=conventions, seed=seed, examples=examples, replay=again
+        )
         return _with_output(report, isolated.printed())
     finally:
         isolated.close()
-
-
-def _expect_options(seed: Any, examples: Any, device: Any, timeout: Any) -> None:
-    for name, value in (("seed", seed), ("examples", examples)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise Refused(f"{name} is {value!r}, expected a whole number from 0 on")
-    if device not in DEVICES:
-        raise Refused(f"device is {device!r}, expected {' or '.join(DEVICES)}")
-    if not isinstance(timeout, (int, float)) or not 0 < timeout <= LONGEST:
-        raise Refused(f"timeout is {timeout!r}, expected seconds, more than 0 and at most {LONGEST:g}")
 
 
 def judge(
@@ -80,9 +62,11 @@ def judge(
     demanded: Mapping[str, str] | None = None,
     seed: int = 0,
     examples: int = EXAMPLES,
+    replay: str = "",
 ) -> Report:
     """Judge an implementation: identify its conventions, run every check, explain what fails.
 
+    ``replay`` is what a reader of the findings may do to see the same.
     Raises Refused where no case can be run at all, as with a fixed setting out of range.
     """
     trial = Trial(component, implementation, fixed)
@@ -108,7 +92,7 @@ def judge(
         if found.causes:
             followed = {**followed, **{axis: name for axis, name in found.options.items() if axis in followed}}
     findings = [
-        explanation.finding(trial, check, case, comparison, best, found, seed)
+        explanation.finding(trial, check, case, comparison, best, found, replay)
         for check, (_, case, comparison) in zip(checks, judged, strict=True)
         if case is not None
     ]
@@ -153,9 +137,9 @@ def _run(trial: Trial, check: Check, hypothesis: Reference, seed: int, examples:
         worst = max(worst, found[1].ratio) if found and isinstance(found[1], Comparison) else worst
     if failing is not None:
         message = failing[1] if isinstance(failing[1], str) else failing[1].says
-        return CheckOutcome(check.id, "fail", ran, worst, message), failing[0], failing[1]
+        return CheckOutcome(check.id, "fail", ran, worst, message, check.severity), failing[0], failing[1]
     status = "pass" if ran else "not_provided"
-    return CheckOutcome(check.id, status, ran, worst, "" if ran else lacks), None, ""
+    return CheckOutcome(check.id, status, ran, worst, "" if ran else lacks, check.severity), None, ""
 
 
 def _search(

@@ -35,7 +35,7 @@ FACTS: dict[str, str] = {
 
 _FAR = 1e4
 _HALVES = ("float16", "bfloat16")
-_VIEWS = ("strided", "transposed")
+_VIEWS = ("strided", "transposed", "channels_last")
 _NO_VIEW = "view size is not compatible"
 """What torch says where ``Tensor.view`` meets such an input: it harms nobody, for it says so at once."""
 
@@ -183,6 +183,9 @@ class Trial:
             Reference(self.component).observe(self.case(case))
         except ValueError as error:
             return str(error)
+        except Exception as error:  # the settings were no numbers, say
+            given = ", ".join(f"{name}={value!r}" for name, value in self._fixed.items())
+            return f"{self.component.name} cannot be had with {given}: {error}"
         return ""
 
     def expected(self, hypothesis: Reference, case: Case) -> Observation:

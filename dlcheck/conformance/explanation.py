@@ -1,12 +1,14 @@
 """Turn a failing case into words: cause first, then input, numbers, pattern, what was ruled out, how to replay."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dlcheck import registry
 from dlcheck.component import Case, Check, Component
+from dlcheck.conformance import form
 from dlcheck.conformance.comparison import Comparison, Trial
 from dlcheck.conformance.diagnosis import Cause, Diagnosis
 from dlcheck.conformance.findings import Finding, brief
@@ -24,7 +26,7 @@ def finding(
     failure: Comparison | str,
     right: Reference,
     diagnosis: Diagnosis | None,
-    seed: int,
+    replay: str,
 ) -> Finding:
     """The finding of one failing check; ``failure`` is how it differs from what is right, or what it did instead."""
     component, target = trial.component, trial.implementation.name
@@ -32,8 +34,7 @@ def finding(
     known = cause.faults if cause else ()
     comparison = failure if isinstance(failure, Comparison) else None
     relation = _pattern(trial, case, comparison, right) if comparison and not comparison.says else ""
-    source, ran = component.sources[0], trial.case(case)
-    fixed = [f"--set {name}={value}" for name, value in trial.given.items()]
+    source, ran = component.sources[0], _with_fixed(trial, case)
     details = {
         "check": f"{check.id}: {check.says}",
         "source": f"{source.title}, {source.locator}".rstrip(", "),
@@ -44,7 +45,7 @@ def finding(
         "ruled out": "; ".join(f.says for f in diagnosis.ruled_out[:_SHOWN]) if diagnosis and known else "",
         "effect": known[0].effect if known else "",
         "fix": known[0].fix if known else "",
-        "replay": " ".join([f"dlcheck check {target} --as {component.name}", *fixed, f"--seed {seed}"]),
+        "replay": replay,
         "explain": f"dlcheck explain {known[0].id if known else check.id}",
     }
     return Finding(
@@ -59,6 +60,13 @@ def finding(
         reproduce=snippet(component, ran, target),
         details=details,
     )
+
+
+def _with_fixed(trial: Trial, case: Case) -> Case:
+    """The case as the target got it: with all that is fixed, but for what is meant for its adapter."""
+    ran, switches = trial.case(case), form.named(trial.component.form).switches
+    fixed = {name: value for name, value in trial.given.items() if name not in switches}
+    return replace(ran, settings={**ran.settings, **fixed})
 
 
 def unmet(component: Component, followed: Mapping[str, str], demanded: Mapping[str, str]) -> list[Finding]:

@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dlcheck import results
 from dlcheck.conformance.implementation import GIVEN_UP
 
-Status = Literal["pass", "fail", "not_provided", "error"]
+Status = Literal["pass", "fail", "not_provided", "error", "waived"]
+Severity = Literal["error", "advice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,15 @@ class CheckOutcome:
     examples: int = 0
     worst: float = 0.0
     message: str = ""
+    severity: Severity = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, or worth knowing (advice): what, where, by how much, and why."""
+    """One thing that is wrong, or worth knowing (advice), or waived: what, where, by how much, and why."""
 
     check: str
-    severity: Literal["error", "advice"]
+    severity: Severity | Literal["waived"]
     summary: str
     flag: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -51,8 +53,22 @@ class Report:
     @property
     def conforms(self) -> bool:
         """Whether nothing of severity error was found; an implementation of which nothing could be run does not."""
-        ran = any(check.status in ("pass", "fail") for check in self.checks)
+        ran = any(check.status in ("pass", "fail", "waived") for check in self.checks)
         return ran and not any(finding.severity == "error" for finding in self.findings)
+
+    def waiving(self, waivers: Mapping[str, str]) -> "Report":
+        """The report in which checks that may fail, for the reasons given, are waived where they do."""
+        findings = [
+            replace(found, severity="waived", summary=f"waived ({waivers[found.check]}): {found.summary}")
+            if found.severity == "error" and found.check in waivers
+            else found
+            for found in self.findings
+        ]
+        checks = [
+            replace(check, status="waived") if check.status == "fail" and check.id in waivers else check
+            for check in self.checks
+        ]
+        return replace(self, checks=tuple(checks), findings=tuple(findings))
 
     def to_json(self) -> dict[str, Any]:
         """The answer in the form ``dlcheck.check/1``."""
@@ -79,15 +95,22 @@ class Report:
             lines += [f"    {len(others)} further checks fail: {', '.join(others)}"] if others else []
         for finding in self.findings:
             lines += ["", *_shown(finding)] if finding.severity == "advice" else []
+        waived = [
+            f"  {finding.check} is {finding.summary}" for finding in self.findings if finding.severity == "waived"
+        ]
+        lines += ["", *waived] if waived else []
         return "\n".join([*lines, "", f"  {self._counts()}"])
 
     def _counts(self) -> str:
+        advised = sum(check.status == "fail" and check.severity == "advice" for check in self.checks)
+
         def count(status: Status) -> int:
-            return sum(check.status == status for check in self.checks)
+            return sum(check.status == status for check in self.checks) - (advised if status == "fail" else 0)
 
         examples = sum(check.examples for check in self.checks)
         parts = [f"{count('pass')} of {len(self.checks)} checks pass"]
         parts += [f"{count(s)} {words}" for s, words in _COUNTED.items() if count(s)]
+        parts += [f"{advised} advised"] if advised else []
         return f"{', '.join(parts)} ({examples} examples)"
 
 
@@ -106,7 +129,12 @@ def _by_cause(errors: Sequence[Finding]) -> list[list[Finding]]:
     return sorted(groups.values(), key=lambda group: (group[0].flag is None, -len(group)))
 
 
-_COUNTED: dict[Status, str] = {"fail": "fail", "not_provided": "not provided", "error": "could not be run"}
+_COUNTED: dict[Status, str] = {
+    "fail": "fail",
+    "waived": "waived",
+    "not_provided": "not provided",
+    "error": "could not be run",
+}
 
 
 def brief(check: str) -> str:

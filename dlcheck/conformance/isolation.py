@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from dlcheck.component import Case, Component
 from dlcheck.conformance import wire, worker
+from dlcheck.conformance.arguments import called
 from dlcheck.conformance.implementation import GIVEN_UP, Implementation, Misbehaviour, NotProvided, Observation, Refused
 
 ATTEMPTS = 3
@@ -86,7 +87,7 @@ class Isolated(Implementation):
         self, component: Component, code: Any, fixed: Mapping[str, Any], device: str, seed: int, timeout: float
     ) -> None:
         self.component, self.code, self.timeout = component, code, timeout
-        self.name = code if isinstance(code, str) else getattr(code, "__qualname__", type(code).__name__)
+        self.name = called(code)
         self._request = {"component": component.name, "fixed": dict(fixed), "device": device, "seed": seed}
         self._output: IO[bytes] = tempfile.TemporaryFile()
         self._connection: Connection | None = None

@@ -11,7 +11,11 @@ def snippet(component: Component, case: Case, target: str) -> str:
 
 
 def _import_of(target: str) -> list[str]:
-    place, _, name = target.rpartition(":")
+    place, _, path = target.rpartition(":")
+    name, *inner = path.split(".")
+    within = [f"target = target.{'.'.join(inner)}"] if inner else []
     if place.endswith(".py"):
-        return [f"import runpy\ntarget = runpy.run_path({place!r})[{name!r}]"]
-    return [f"from {place} import {name} as target"] if place else [f"target = {target}  # the object that was checked"]
+        return ["import runpy", f"target = runpy.run_path({place!r})[{name!r}]", *within]
+    if place:
+        return [f"from {place} import {name} as target", *within]
+    return [f"target = ...  # put the object here that was checked, {target}"]

@@ -46,6 +46,8 @@ OUTCOME_STATES = {
     "fail": State("fail", "✗", "fail", "It did something else."),
     "error": State("error", "!", "error", "It raised an error or ran out of time."),
     "not provided": State("absent", "–", "not provided", "There is nothing to run; never counted as a pass."),
+    "waived": State("conditional", "◐", "waived", "It did something else, as was said beforehand, with the reason."),
+    "advised": State("conditional", "◐", "advised", "It did something else that harms no caller."),
     "in part": State("absent", "–", "in part", "Of a component: what is provided passed, and something is not."),
 }
 

@@ -53,6 +53,6 @@ def _available(device: str) -> str:
 
 
 @pytest.fixture
-def report(record_property: Callable[[str, object], None]) -> Callable[[Sequence[Record]], None]:
+def report(request: pytest.FixtureRequest) -> Callable[[Sequence[Record]], None]:
     """Hand records to the run's results, and let the item end as they say."""
-    return partial(hand_over, record_property=record_property)
+    return partial(hand_over, item=request.node)
