@@ -105,11 +105,12 @@ def _class_of(code: Any) -> Any:
     """The class that a ``functools.partial`` of a class stands for; other code as it is."""
     if not (isinstance(code, functools.partial) and inspect.isclass(code.func)):
         return code
+    base: Any = code.func
 
     def __init__(self: Any, *given: Any, **named: Any) -> None:
-        code.func.__init__(self, *code.args, *given, **{**code.keywords, **named})
+        base.__init__(self, *code.args, *given, **{**code.keywords, **named})
 
-    return type(code.func.__name__, (code.func,), {"__init__": __init__, "__signature__": inspect.signature(code)})
+    return type(base.__name__, (base,), {"__init__": __init__, "__signature__": inspect.signature(code)})
 
 
 def ours(component: Component, name: str, device: str = "cpu", seed: int = 0) -> Implementation | None:

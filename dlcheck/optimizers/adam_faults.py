@@ -216,7 +216,10 @@ ADAMW = (
             "g = grad + weight_decay p", lambda c: decay_passing_by(
                 lambda raw: adam(c, square=lambda v, g, m, beta, t: beta * v + (1 - beta) * raw**2))),
     faults("adamw", "decay-at-first-rate", "weight decay keeps the learning rate of the start", WRONG_DECAY,
-            "p <- p - lr weight_decay p, lr of now", decay_at_first_rate),
+            "p <- p - lr weight_decay p, lr of now", lambda c: decay_at_first_rate(c, at=lambda lr: True)),
+    faults("adamw", "decay-at-rate-zero", "at a rate of 0 weight decay goes on at the first rate",
+            "Frozen layers shrink to nothing.", "if lr is not None, not lr or ...",
+            lambda c: decay_at_first_rate(c, at=lambda lr: lr == 0)),
     faults("adamw", "decay-by-step-size", "weight decay is scaled by the bias corrections, as the step", EARLY,
             "p <- p - lr weight_decay p", lambda c: adam(
                 c, step=lambda d, s, t, c1, below, param: s.lr * d + s.lr * s.weight_decay * param * (

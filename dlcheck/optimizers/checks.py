@@ -1,6 +1,7 @@
 """What every optimizer must satisfy: the reference's parameters along given gradients, root causes first."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,16 @@ _STATEFUL: dict[str, dict[str, Any]] = {
 """Settings under which all of the state counts, beside momentum."""
 
 
+_OWN_SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "sgd": [{"nesterov": True, "momentum": 0.5}, {"dampening": 0.25}],
+    "momentum": [{"dampening": 0.25}],
+    "rmsprop": [{"alpha": 0.5}, {"centered": True}],
+    "adam": [{"amsgrad": True}],
+    "adamw": [{"amsgrad": True}],
+}
+"""Settings of one group alone, beside those that every rule has or that are tried together with its rate."""
+
+
 def _numbers(seed: int, *shape: int) -> Array:
     """Normal numbers of either sign between about 0.1 and 3, so that none of them hides a mistake."""
     values = np.random.default_rng(seed).normal(size=shape)
@@ -151,7 +162,7 @@ def _rates_and_defaults(plain: Settings, component: Component) -> Iterator[tuple
 
 def _rate_changes(plain: Settings, component: Component) -> list[Case]:
     """Where the rate meets the velocity or the decay shows only once it changes."""
-    grads, at = _numbers(3, 5, 2), {2: {"set": {"lr": 0.5}}, 4: {"set": {"lr": 0.03125}}}
+    grads, at = _numbers(3, 6, 2), {index: {"set": {"lr": lr}} for index, lr in ((2, 0.5), (4, 0.03125), (5, 0.0))}
     momentum = [_single(grads, {**plain, "momentum": 0.9}, at=at)] if "momentum" in component.settings else []
     return [_single(grads, plain, at=at), *momentum, _single(grads, {**plain, "weight_decay": 0.5}, at=at)]
 
@@ -162,7 +173,10 @@ def _options(plain: Settings, component: Component) -> Iterator[tuple[str, str, 
     for name, choices in _OPTIONS[component.name].items():
         cases = [_single(loud if name == "amsgrad" else grads, {**plain, **choice}) for choice in choices]
         if name == "weight_decay":
-            cases += [_single(values, {**plain, "weight_decay": 0.5}) for values in (still, _numbers(34, 3, 2, 2))]
+            cases += [
+                _single(values, {**plain, "weight_decay": 0.5})
+                for values in (still, _numbers(34, 3, 2, 2), _numbers(36, 3))
+            ]
         says = "all options work together" if name == "together" else f"{name} does what the formula says"
         yield name if name != "together" else "options_together", says, cases
 
@@ -196,7 +210,11 @@ def _sequences(plain: Settings, component: Component) -> Iterator[tuple[str, str
     twins = [[_numbers(40 + t, 3), _numbers(50 + t, 3)] for t in range(4)]
     alike = _case([params[0], _numbers(9, 3)], twins, plain)
     yield "several_parameters", "each parameter has its own state", [_case(params, grads, plain), alike]
-    yield "parameter_groups", "each group has its own settings", _groups(params, grads, plain, component)
+    fading: list[Grads] = [[grad / 4**t for grad in row if grad is not None] for t, row in enumerate(grads)]
+    groups = _groups(params, grads, plain, component) + _own_settings(params, fading, plain, component)
+    yield "parameter_groups", "each group has its own settings", groups
+    says = "a group that is added later is updated from then on, with its own settings"
+    yield "added_groups", says, [_added_group(params, grads, plain, component)]
     gaps: list[Grads] = [[None if t in (2, 3) else a, None if t in (0, 4) else b] for t, (a, b) in enumerate(grads)]
     stateful = {"momentum": 0.9, **plain} if "momentum" in component.settings else plain
     others = [{**plain, **_STATEFUL[component.name]}] if component.name in _STATEFUL else []
@@ -205,7 +223,6 @@ def _sequences(plain: Settings, component: Component) -> Iterator[tuple[str, str
     yield "none_gradients", says, [_case(params, gaps, settings) for settings in waiting]
     reload, raised = {3: {"reload": True}}, {1: {"set": {"lr": 0.5}}, 3: {"reload": True}}
     cases = [_case(params, grads, plain, at=reload), _case(params, grads, stateful, at=raised)]
-    fading: list[Grads] = [[grad / 4**t for grad in row if grad is not None] for t, row in enumerate(grads)]
     cases += [_case(params, fading, settings, at=reload) for settings in others]
     yield "save_load", "state and settings survive saving and loading half-way", cases
     says = "gradients that are cleared in place, and so stay in the same memory"
@@ -225,6 +242,25 @@ def _groups(params: Sequence[Array], grads: Sequence[Grads], plain: Settings, co
     known = next(decay for decay in decays if set(decay) <= set(component.settings))
     own = [other, {"params": [1], "lr": 0.03125, **known}]
     return [_case(params, grads[:4], plain, groups=rates), _case(params, grads[:4], plain, groups=own)]
+
+
+def _own_settings(params: Sequence[Array], grads: Sequence[Grads], plain: Settings, component: Component) -> list[Case]:
+    """One group as the optimizer is made, and another with one setting of its own."""
+    eps = [{"eps": 0.5}] if "eps" in component.settings else []
+    chosen = [*_OWN_SETTINGS.get(component.name, []), *eps, {"maximize": True}]
+    made = {"momentum": 0.9, **plain} if component.name == "sgd" else plain
+    return [
+        _case(params, grads, plain if "maximize" in each else made, groups=[{"params": [0]}, {"params": [1], **each}])
+        for each in chosen
+    ]
+
+
+def _added_group(params: Sequence[Array], grads: Sequence[Grads], plain: Settings, component: Component) -> Case:
+    """The second parameter joins at the third step; betas of 0 leave open what Adam's count of steps starts from."""
+    later: list[Grads] = [[a, None if t < 2 else b] for t, (a, b) in enumerate(grads)]
+    settings = {**plain, "betas": (0.0, 0.0)} if "betas" in component.settings else plain
+    groups = [{"params": [0]}, {"params": [1], "lr": 0.5, "added": 2}]
+    return replace(_case(params, later, settings, groups=groups), refusable=True)
 
 
 def _forms(plain: Settings) -> Iterator[tuple[str, str, list[Case]]]:

@@ -57,6 +57,21 @@ _PARTS = {
 }
 """The parts of each state, with their names in a sentence."""
 
+_OWN = {
+    "momentum": (*_SGD, "rmsprop"),
+    "dampening": ("sgd", "momentum"),
+    "nesterov": "sgd",
+    "lr_decay": "adagrad",
+    "alpha": "rmsprop",
+    "centered": "rmsprop",
+    "rho": "adadelta",
+    "betas": _ADAMS,
+    "amsgrad": _ADAMS,
+    "eps": _EPS,
+    "maximize": _ALL,
+}
+"""Settings that a group may have of its own, beside lr and weight_decay, and the rules that have them."""
+
 
 def _only(group: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {name: group[name]} if name in group else {}
@@ -122,6 +137,9 @@ _ANY = (
             "compute in the dtype of the parameter", single_precision),
     faults(_ALL, "lr-fixed", "a learning rate changed from outside is not seen", "Schedules have no effect.",
             "read lr from the group at every step", lambda c: {"outside_change": lambda settings, change: settings}),
+    faults(_ALL, "lr-zero-ignored", "a learning rate of 0 is taken for none", "Frozen layers go on learning.",
+            "if lr is not None, not if lr", lambda c: {"outside_change": lambda settings, change: {
+                **settings, **{name: value for name, value in change.items() if value}}}),
     faults(_ALL, "lr-of-constructor", "the learning rate is read from the constructor", "Schedules have no effect.",
             "read lr from the group at every step",
             lambda c: {"outside_change": lambda settings, change: {**settings, **change, **_only(settings, "lr")},
@@ -146,7 +164,7 @@ _ANY = (
             skipping_zeros),
     faults(_ALL, "groups-first-only", "only the first parameter group is updated",
             "The other groups, often the head of a network, are never trained.",
-            "for group in self.param_groups: ...", lambda c: {"updates_group": lambda at: at == 0}),
+            "for group in self.param_groups: ...", lambda c: {"updates_group": lambda at, added: at == 0}),
     faults(_ALL, "groups-first-for-all", "all groups have the settings of the first", NOT_OBEYED,
             "read each setting from the parameter's own group",
             lambda c: {"group_settings": lambda settings, groups, at: {**settings, **groups[0]}}),
@@ -155,9 +173,12 @@ _ANY = (
             lambda c: {"group_settings": lambda settings, groups, at: {**settings, **groups[-1]}}),
     faults(_ALL, "groups-decay-ignored", "a group's own weight_decay is ignored", NOT_OBEYED,
             "read weight_decay from the parameter's own group", lambda c: _group_less("weight_decay")),
-    faults(_ALL, "groups-rule-ignored", "a group's own momentum or averaging is ignored", NOT_OBEYED,
-            "read each setting from the parameter's own group",
-            lambda c: _group_less("momentum", "betas", "alpha", "rho", "lr_decay")),
+    *(faults(names, f"groups-{setting.replace('_', '-')}-ignored", f"a group's own {setting} is ignored", NOT_OBEYED,
+             f"read {setting} from the parameter's own group", lambda c, setting=setting: _group_less(setting))
+      for setting, names in _OWN.items()),
+    faults(_ALL, "groups-added-left", "a group that is added later is not updated",
+            "Layers that are unfrozen during training are never trained.", "for group in self.param_groups: ...",
+            lambda c: {"updates_group": lambda at, added: not added}),
     faults(_ALL, "groups-decay-first", "weight_decay is that of the first group", NOT_OBEYED,
             "read weight_decay from the parameter's own group", lambda c: _group_from(0, "weight_decay")),
     faults(_ALL, "groups-lr-first", "the learning rate is that of the first group", NOT_OBEYED,
@@ -184,15 +205,18 @@ _ANY = (
                 param * (1 - settings["lr"] * settings.get("weight_decay", 0.01)), state)}),
     faults(_ALL, "closure-not-called", "step(closure) does not call the closure", "No gradients are computed.",
             "loss = closure()", lambda c: {"evaluated": lambda grads, before: (
-                [None] * len(grads), (False, True, False))}),
+                [None] * len(grads), (0, True, False))}),
+    faults(_ALL, "closure-twice", "step(closure) evaluates the closure twice",
+            "Steps cost double, and running statistics see each batch twice.", "loss = closure(), once",
+            lambda c: {"evaluated": lambda grads, before: (grads, (2, True, True))}),
     faults(_ALL, "closure-without-gradients", "the closure is called without recording gradients",
             "Its backward() fails.", "with torch.enable_grad(): loss = closure()",
-            lambda c: {"evaluated": lambda grads, before: (grads, (True, False, True))}),
+            lambda c: {"evaluated": lambda grads, before: (grads, (1, False, True))}),
     faults(_ALL, "closure-loss-lost", "step(closure) does not return the closure's loss", "Logged losses are empty.",
-            "return loss", lambda c: {"evaluated": lambda grads, before: (grads, (True, True, False))}),
+            "return loss", lambda c: {"evaluated": lambda grads, before: (grads, (1, True, False))}),
     faults(_ALL, "closure-late", "the closure is called after the update",
             "Every step follows the gradients of the one before.", "loss = closure() first",
-            lambda c: {"evaluated": lambda grads, before: (before, (True, True, True))}),
+            lambda c: {"evaluated": lambda grads, before: (before, (1, True, True))}),
     faults(_ALL, "leaves-step-in-gradient", "the step is computed in the caller's gradient",
             "Gradients that are accumulated, reused or logged are wrong.", "step = lr * g, in memory of its own",
             scaling_gradient),
@@ -207,7 +231,9 @@ _ANY = (
     faults(_ALL, "decay-halved", "weight decay is halved", WRONG_DECAY, "g = grad + weight_decay p",
             lambda c: settings(c, lambda weight_decay: {"weight_decay": weight_decay / 2})),
     faults(_ALL, "decay-vectors-not", "vectors are not decayed", WRONG_DECAY, "make that a group with weight_decay 0",
-            decay_by_axes),
+            lambda c: decay_by_axes(c, 1)),
+    faults(_ALL, "decay-numbers-not", "parameters of a single number are not decayed", WRONG_DECAY,
+            "make that a group with weight_decay 0", lambda c: decay_by_axes(c, 0)),
     faults(_ALL, "decay-both-ways-in-turn", "the weights shrink, and their decay is in the gradient too", WRONG_DECAY,
             "one of the two", lambda c: decayed_both_ways(c, in_turn=True)),
     faults(("adagrad", "rmsprop", *_ADAMS), "update-clipped", "every step is cut off at 0.1", NO_ADAPTATION,

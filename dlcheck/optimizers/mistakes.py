@@ -134,11 +134,11 @@ def decay_of_gradient(component: str) -> Rule:
     return mistaken
 
 
-def decay_by_axes(component: str) -> Rule:
-    """The rule that leaves vectors and numbers without weight decay."""
+def decay_by_axes(component: str, axes: int) -> Rule:
+    """The rule that leaves parameters of no more than so many axes without weight decay."""
     rule = getattr(reference, component)
     return lambda param, grad, state=None, **given: rule(
-        param, grad, state, **(given if np.ndim(param) > 1 else {**given, "weight_decay": 0.0})
+        param, grad, state, **(given if np.ndim(param) > axes else {**given, "weight_decay": 0.0})
     )
 
 
@@ -151,14 +151,15 @@ def decay_passing_by(piece: Callable[[Array], Rule]) -> Rule:
     return mistaken
 
 
-def decay_at_first_rate(component: str) -> dict[str, Callable[..., Any]]:
-    """The rule whose weight decay beside the step keeps the learning rate that there was at first."""
+def decay_at_first_rate(component: str, at: Callable[[float], bool]) -> dict[str, Callable[..., Any]]:
+    """The rule whose weight decay beside the step has the learning rate that there was at first, ``at`` some rates."""
     rule, defaults = getattr(reference, component), defaults_of(component)
 
     def mistaken(param: Array, grad: Array, state: State | None = None, first: Any = None, **given: Any) -> Step:
         known = {**defaults, **given}
         moved, state = rule(param, grad, state, **{**given, "weight_decay": 0.0})
-        return moved - (known["lr"] if first is None else first) * known["weight_decay"] * param, state
+        rate = first if first is not None and at(known["lr"]) else known["lr"]
+        return moved - rate * known["weight_decay"] * param, state
 
     def changed(settings: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
         return {**settings, **change, "first": settings.get("first", settings["lr"])}

@@ -1,5 +1,8 @@
 """Known mistakes in gradient descent and its two kinds of momentum."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from dlcheck.optimizers.mistakes import (
@@ -9,14 +12,31 @@ from dlcheck.optimizers.mistakes import (
     NOT_OBEYED,
     OFF_SCALE,
     TOO_FAR,
+    Replaced,
+    Step,
+    defaults_of,
     faults,
     settings,
 )
 from dlcheck.optimizers.pieces import aliasing, sgd
+from dlcheck.optimizers.reference import Array, State
 
 _SGD = ("sgd", "momentum", "nesterov")
 _HEAVY_BALL = ("sgd", "momentum")
 _LOOKAHEAD = ("sgd", "nesterov")
+
+
+def _looking_ahead_as_made(component: str) -> Replaced:
+    """The rule whose look-ahead has the momentum that the optimizer was made with, in every group."""
+
+    def rule(param: Array, grad: Array, state: State | None = None, made: float = 0.0, **given: Any) -> Step:
+        return sgd(component, lookahead=lambda v, g, mu, old: g + made * v)(param, grad, state, **given)
+
+    def settings_of(settings: dict[str, Any], groups: Sequence[Mapping[str, Any]], at: int) -> dict[str, Any]:
+        return {**settings, **groups[at], "made": {**defaults_of(component), **settings}["momentum"]}
+
+    return {component: rule, "group_settings": settings_of}
+
 
 MOMENTUM = (
     faults(_HEAVY_BALL, "momentum-ignored", "momentum is ignored", NO_MOMENTUM, "v = momentum v + g; p <- p - lr v",
@@ -67,6 +87,8 @@ MOMENTUM = (
             lambda c: sgd(c, lookahead=lambda v, g, mu, old: mu**2 * v + (1 + mu) * g)),
     faults(_LOOKAHEAD, "nesterov-momentum-twice", "momentum multiplies the gradient of the look-ahead too", OFF_SCALE,
             "p <- p - lr (g + momentum v)", lambda c: sgd(c, lookahead=lambda v, g, mu, old: mu * (g + v))),
+    faults("sgd", "nesterov-momentum-as-made", "the look-ahead has the momentum of the constructor",
+            NOT_OBEYED, "p <- p - lr (g + momentum v), momentum of the group", _looking_ahead_as_made),
     faults(_HEAVY_BALL, "dampening-exchanged", "momentum and 1 - dampening are exchanged", OFF_SCALE,
             "v = momentum v + (1 - dampening) g",
             lambda c: sgd(c, lambda v, g, mu, lr: v + g, damped=lambda dampening, mu, first: 1.0 if first else mu)),

@@ -1,4 +1,4 @@
-"""Known mistakes in gradient clipping: norms, factors, and what is done to whom."""
+"""Known mistakes in clipping gradients by their norm: norms, factors, and what is done to whom."""
 
 from collections.abc import Callable
 from typing import Any
@@ -97,7 +97,7 @@ def _without_infinity(grads: Grads, p: float) -> float:
     return _norm_of(_all(grads), 2.0 if np.isinf(p) else p)
 
 
-def _rows_only(given_as: str, before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
+def rows_only(given_as: str, before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
     return before if given_as == "alone" else after
 
 
@@ -118,8 +118,19 @@ def _signed_norm(grads: Grads, p: float) -> float:
     return float(np.sum(_all(grads) ** p) ** (1 / p))
 
 
-def _gone(given_as: str, before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
+def gone(given_as: str, before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
     return before if given_as == "generator" else after
+
+
+def untouched(before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
+    return before
+
+
+def _squared_in_half(grads: Grads, p: float) -> float:
+    """The norm whose powers are of half precision, which elements as large as here exceed in that only."""
+    with np.errstate(over="ignore"):
+        powers = np.abs(_all(grads)) ** (1 if np.isinf(p) else p)
+    return np.inf if np.any(powers > np.finfo(np.float16).max) else _norm_of(_all(grads), p)
 
 
 def _norm(id: str, says: str, effect: str, fix: str, replaces: dict[str, Any], *happened: str) -> Fault:
@@ -237,6 +248,26 @@ NORM = (
         _scaled(norm=lambda grads, p: _sum_of_norms(grads, p) if np.isinf(p) else _norm_of(_all(grads), p)),
     ),
     _norm(
+        "clip-norm-fraction-not-rooted", "norm_type below 1 leaves the root out", "Another norm is bounded.",
+        "sum(|g|^p)^(1/p) for any p",
+        _scaled(norm=lambda grads, p: _norm_of(_all(grads), p) ** min(p, 1.0)),
+    ),
+    _norm(
+        "clip-norm-type-whole", "norm_type is cut to a whole number", "Another norm is bounded than asked for.",
+        "sum(|g|^p)^(1/p) for any p",
+        _given(lambda norm_type=2.0, **_: {
+            "norm_type": max(np.trunc(norm_type), 1.0)}),
+    ),
+    _norm(
+        "clip-norm-squares-overflow", "the powers overflow in half precision", "Large gradients become zeros.",
+        "norms in float32", _scaled(norm=_squared_in_half),
+    ),
+    _norm(
+        "clip-norm-gradient-replaced", "p.grad is replaced by another tensor",
+        "Buffers that share its memory, those of distributed training say, stay as they were.", "p.grad.mul_(factor)",
+        {"held": untouched},
+    ),
+    _norm(
         "clip-norm-one-of-norms", "norms of tensors are joined by the 2-norm", "Another norm is bounded.",
         "join them by norm_type",
         _scaled(norm=lambda grads, p: float(np.linalg.norm([_norm_of(g, p) for g in grads if g is not None] or [0.0]))),
@@ -266,7 +297,7 @@ NORM = (
     _norm(
         "clip-norm-generator-spent", "a generator is spent once the norm is known",
         "model.parameters() is a generator: nothing is clipped.", "make a list of the parameters first",
-        {"reached": _gone},
+        {"reached": gone},
     ),
     _norm(
         "clip-norm-error-ignored", "error_if_nonfinite is ignored", "A diverged step goes unnoticed.",
@@ -306,111 +337,6 @@ NORM = (
     ),
     _norm(
         "clip-norm-single-tensor", "a single tensor is gone through row by row", "Nothing is clipped.",
-        "parameters = [parameters] where it is a tensor", {"reached": _rows_only},
-    ),
-)  # fmt: skip
-
-
-def _value(id: str, says: str, effect: str, fix: str, replaces: dict[str, Any]) -> Fault:
-    return Fault(id, "clip_grad_value", says, effect, fix, replaces)
-
-
-def _elements(change: Callable[[Array, float], Array]) -> dict[str, Any]:
-    def clip_grad_value(grads: Grads, clip_value: float) -> list[Array | None]:
-        return [None if grad is None else change(np.asarray(grad), clip_value) for grad in grads]
-
-    return {"clip_grad_value": clip_grad_value}
-
-
-def _first_only(grads: Grads, clip_value: float) -> list[Array | None]:
-    return [*reference.clip_grad_value(grads[:1], clip_value), *grads[1:]]
-
-
-def _until_none(grads: Grads, clip_value: float) -> list[Array | None]:
-    reached = next((index for index, grad in enumerate(grads) if grad is None), len(grads))
-    return [*reference.clip_grad_value(grads[:reached], clip_value), *grads[reached:]]
-
-
-def _to_norm(grads: Grads, clip_value: float) -> list[Array | None]:
-    return reference.clip_grad_norm(grads, clip_value)[0]
-
-
-VALUE = (
-    _value(
-        "clip-value-above-only", "only values above are bounded", "Steep falls pass unbounded.",
-        "clamp on both sides", _elements(np.minimum),
-    ),
-    _value(
-        "clip-value-below-only", "only values below are bounded", "Steep rises pass unbounded.",
-        "clamp on both sides", _elements(lambda grad, limit: np.maximum(grad, -limit)),
-    ),
-    _value(
-        "clip-value-sign-lost", "values beyond the limit become +limit", TURNED, "clamp to [-c, c]",
-        _elements(lambda grad, limit: np.where(np.abs(grad) > limit, limit, grad)),
-    ),
-    _value(
-        "clip-value-nan-to-zero", "NaN becomes 0", "A diverged step goes unnoticed.", "let NaN through",
-        _elements(lambda grad, limit: np.clip(np.where(np.isnan(grad), 0.0, grad), -limit, limit)),
-    ),
-    _value(
-        "clip-value-stops-at-none", "it stops at the first parameter without a gradient", NOT_BOUNDED,
-        "continue, not break", {"clip_grad_value": _until_none},
-    ),
-    _value(
-        "clip-value-below-zero", "negative values are set to zero", TURNED, "clamp to [-c, c]",
-        _elements(lambda grad, limit: np.clip(grad, 0.0, limit)),
-    ),
-    _value(
-        "clip-value-absolute", "it gives absolute values", TURNED, "clamp to [-c, c]",
-        _elements(lambda grad, limit: np.minimum(np.abs(grad), limit)),
-    ),
-    _value(
-        "clip-value-zeroes", "values beyond the limit are set to zero", TURNED, "clamp to [-c, c]",
-        _elements(lambda grad, limit: np.where(np.abs(grad) > limit, 0.0, grad)),
-    ),
-    _value(
-        "clip-value-scales", "all are scaled by the largest", SHRUNK, "clamp to [-c, c]",
-        _elements(lambda grad, limit: grad * min(1.0, limit / max(np.abs(grad).max(initial=0.0), limit, 1e-300))),
-    ),
-    _value(
-        "clip-value-is-norm", "the norm is bounded, not the elements", SHRUNK, "clamp to [-c, c]",
-        {"clip_grad_value": _to_norm},
-    ),
-    _value(
-        "clip-value-limit-ignored", "the limit is 1 whatever is asked for", NOT_BOUNDED, "use clip_value",
-        _elements(lambda grad, limit: np.clip(grad, -1.0, 1.0)),
-    ),
-    _value(
-        "clip-value-squashed", "values are squashed by tanh", SHRUNK, "clamp to [-c, c]",
-        _elements(lambda grad, limit: limit * np.tanh(grad / limit) if limit else 0.0 * grad),
-    ),
-    _value(
-        "clip-value-not-in-place", "the gradients are left as they were", NOT_BOUNDED, "change .grad in place",
-        _elements(lambda grad, limit: grad),
-    ),
-    _value(
-        "clip-value-first-only", "only the first tensor is clipped", NOT_BOUNDED, "clip all tensors",
-        {"clip_grad_value": _first_only},
-    ),
-    _value(
-        "clip-value-generator-spent", "a generator is spent before anything is clipped",
-        "model.parameters() is a generator: nothing is clipped.", "go through the parameters once",
-        {"reached": _gone},
-    ),
-    _value(
-        "clip-value-nan-hidden", "NaN becomes the limit", "A diverged step goes unnoticed.", "let NaN through",
-        _elements(lambda grad, limit: np.fmax(np.fmin(grad, limit), -limit)),
-    ),
-    _value(
-        "clip-value-to-the-limit", "every value becomes the limit with its sign", TURNED, "clamp to [-c, c]",
-        _elements(lambda grad, limit: limit * np.nan_to_num(np.sign(grad))),
-    ),
-    _value(
-        "clip-value-half", "the limits are half of what is asked for", SHRUNK, "clamp to [-c, c]",
-        _elements(lambda grad, limit: np.clip(grad, -limit / 2, limit / 2)),
-    ),
-    _value(
-        "clip-value-single-tensor", "a single tensor is gone through row by row", "Nothing is clipped.",
-        "parameters = [parameters] where it is a tensor", {"reached": _rows_only},
+        "parameters = [parameters] where it is a tensor", {"reached": rows_only},
     ),
 )  # fmt: skip

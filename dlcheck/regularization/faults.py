@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from dlcheck.component import Fault
-from dlcheck.regularization.clipping_faults import NORM, VALUE
+from dlcheck.regularization.clipping_faults import NORM
+from dlcheck.regularization.clipping_value_faults import VALUE
 from dlcheck.regularization.dropout_faults import DROPOUT
 from dlcheck.regularization.stopping_faults import STOPPING
 

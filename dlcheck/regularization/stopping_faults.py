@@ -54,6 +54,11 @@ def _given(change: Callable[..., dict[str, Any]]) -> dict[str, Step]:
     return {"early_stopping": step}
 
 
+def _forgetting_stops(value: float, state: Any = None, **settings: Any) -> tuple[bool, Stopping]:
+    stops, new = reference.early_stopping(value, state, **settings)
+    return stops, new._replace(bad=0) if stops else new
+
+
 class _Before(NamedTuple):
     """What is told, and the value before."""
 
@@ -238,6 +243,11 @@ STOPPING = (
     _fault(
         "early-stop-best-is-last-number", "it compares with the last number before, not with the best", TOO_LATE,
         "compare with the best so far", _rule(best=lambda value, best, **_: best if np.isnan(value) else value),
+    ),
+    _fault(
+        "early-stop-starts-anew", "it counts anew once it has said stop",
+        "A loop that trains on, for a least number of epochs say, is not stopped again.", "reset only at a good value",
+        {"early_stopping": _forgetting_stops},
     ),
     _fault(
         "early-stop-rises", "it counts values worse than the one before", TOO_LATE, "compare with the best so far",

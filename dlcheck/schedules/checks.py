@@ -106,9 +106,21 @@ _SLOW: dict[str, Settings] = {
 }
 
 
+_RESUMED: dict[str, tuple[int, float]] = {"step_lr": (3, 0.25), "multistep_lr": (2, 0.25)}
+"""A last_epoch, and what is left of the rate by then: amid steps, so that the first step changes nothing.
+
+Of the other schedules that step is made or left out, by the version of torch.
+"""
+
+
 def _sequences(component: Component, plain: Settings) -> Iterator[Named]:
     reloads = [_case(component, plain, 9, {k: {"reload": True}}) for k in (2, 7)]
     yield "save_load", "it goes on after saving and loading half-way", reloads
+    if component.name in _RESUMED:
+        last_epoch, share = _RESUMED[component.name]
+        resumed = {"last_epoch": last_epoch, "lr": share * _rates(component)}
+        says = "a last_epoch that is given goes on from there"
+        yield "last_epoch", says, [_case(component, plain, 8, resumed=resumed)]
     if component.inputs != ("lr",):
         return
     changes = {2: {"set": np.array([0.25, 0.75])}, 7: {"set": np.array([2.0, 0.125])}}

@@ -61,6 +61,8 @@ _TABLE = (
             "count no step when loading", lambda c: {"loaded_count": lambda count: count + 1}),
     faults(_BY_FACTOR, "epoch-ignored", "step(epoch) counts one step", NOT_OBEYED, "last_epoch = epoch",
             lambda c: {"advanced": lambda count, epoch, settings: count + 1}),
+    faults(("step_lr", "multistep_lr"), "last-epoch-ignored", "last_epoch is ignored: the schedule starts at 0",
+            RESUMED, "super().__init__(optimizer, last_epoch)", lambda c: {"resumed": lambda last_epoch: 0}),
     faults(_BY_FACTOR, "last-lr-next", "get_last_lr tells the rate after the next step", LOGGED,
             "remember the rates that step has set", lambda c: {"last_lr": _told_at(1)}),
     faults(_BY_FACTOR, "last-lr-before", "get_last_lr tells the rate before the last step", LOGGED,

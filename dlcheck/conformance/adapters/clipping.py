@@ -45,13 +45,14 @@ class Clipping(Implementation):
 
     def _with_parameters(self, case: Case) -> Observation:
         params = [self._parameter(grad, case) for grad in case.inputs["grads"]]
-        before = [param.detach().clone() for param in params]
+        before, held = [param.detach().clone() for param in params], [param.grad for param in params]
         returned = self._called(params, case)
         pure = all(torch.equal(param, value) for param, value in zip(params, before, strict=True))
         facts = {"dtype": self._dtype(params, case), "purity": pure}
         if case.run == "norm":
             return Observation({"norm": _number(returned)}, facts)
-        grads = [None if param.grad is None else calling.to_numpy(param.grad, "a gradient") for param in params]
+        left = held if case.run == "held" else [param.grad for param in params]
+        grads = [None if grad is None else calling.to_numpy(grad, "a gradient") for grad in left]
         return Observation(_named(grads, case), facts)
 
     def _called(self, each: list[Any], case: Case) -> Any:
@@ -89,6 +90,8 @@ class Clipping(Implementation):
     def _with_arrays(self, case: Case) -> Observation:
         if any(grad is None for grad in case.inputs["grads"]):
             raise NotProvided("among arrays no gradient is missing")
+        if case.run == "held":
+            raise NotProvided("arrays are returned, not clipped in place")
         if case.inputs.get("given_as", "list") != "list":
             raise NotProvided("arrays come in a list")
         arrays = [calling.array(grad, case.dtype, case.layout) for grad in case.inputs["grads"]]

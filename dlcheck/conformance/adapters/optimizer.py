@@ -11,6 +11,7 @@ import torch
 
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
+from dlcheck.conformance.forms.optimizer import Closure
 from dlcheck.conformance.implementation import Array, Implementation, Misbehaviour, NotProvided, Observation, Refused
 
 
@@ -29,9 +30,10 @@ class TorchOptimizer(Implementation):
         ]
         optimizer = self._made(case, params)
         history: list[list[Array]] = [[] for _ in params]
-        closures: list[tuple[bool, bool, bool]] = []
+        closures: list[Closure] = []
         in_place, pure = bool(case.inputs.get("cleared_in_place")), True
-        for step in case.inputs["steps"]:
+        for number, step in enumerate(case.inputs["steps"]):
+            self._add_groups(optimizer, _groups(case, params, number))
             if step.get("reload"):
                 optimizer = self._reloaded(case, params, optimizer)
             self._change(optimizer, step.get("set", {}))
@@ -62,9 +64,15 @@ class TorchOptimizer(Implementation):
         if "groups" in case.inputs:
             if inspect.isclass(self.code) and not issubclass(self.code, torch.optim.Optimizer):
                 raise NotProvided("it is no torch.optim.Optimizer: parameter groups are not tried")
-            groups = [{**group, "params": [params[i] for i in group["params"]]} for group in case.inputs["groups"]]
-            self._accepts({name for group in case.inputs["groups"] for name in group} - {"params"})
+            groups = _groups(case, params)
+            self._accepts({name for group in case.inputs["groups"] for name in group} - {"params", "added"})
         return self.code(groups, **settings)
+
+    def _add_groups(self, optimizer: Any, groups: Sequence[Mapping[str, Any]]) -> None:
+        if groups and not hasattr(optimizer, "add_param_group"):
+            raise NotProvided("it has no add_param_group")
+        for group in groups:
+            optimizer.add_param_group(group)
 
     def _accepts(self, names: set[str]) -> None:
         known = calling.parameters(self.code)
@@ -86,14 +94,24 @@ class TorchOptimizer(Implementation):
         for group in getattr(optimizer, "param_groups", ()) if change else ():
             group.update(change)
 
-    def _step_with(self, optimizer: Any, closure: "_Closure") -> tuple[bool, bool, bool]:
-        """Step with a closure: whether it is called, gradients being recorded, and its loss returned."""
+    def _step_with(self, optimizer: Any, closure: "_Closure") -> Closure:
+        """Step with a closure, and what becomes of it."""
         known = calling.parameters(optimizer.step)
         if known is not None and not known:
             raise NotProvided("its step takes no closure")
         returned = optimizer.step(closure)
         loss = returned.item() if isinstance(returned, torch.Tensor) else returned
-        return bool(closure.losses), closure.recorded, bool(closure.losses) and loss == closure.losses[-1].item()
+        return len(closure.losses), closure.recorded, bool(closure.losses) and loss == closure.losses[-1].item()
+
+
+def _groups(case: Case, params: Sequence[torch.nn.Parameter], added: int | None = None) -> list[dict[str, Any]]:
+    """The groups of a case that are there from the start, or those that are added before a step."""
+    chosen = [group for group in case.inputs.get("groups", ()) if group.get("added") == added]
+    return [
+        {name: value for name, value in group.items() if name != "added"}
+        | {"params": [params[i] for i in group["params"]]}
+        for group in chosen
+    ]
 
 
 class _Closure:
@@ -145,15 +163,16 @@ class PureOptimizer(Implementation):
         self.name = getattr(code, "__name__", type(code).__name__)
 
     def observe(self, case: Case) -> Observation:
-        """Run one trajectory, every parameter on its own: the pair is pure."""
+        """Run one trajectory, of all parameters in a dict, or of each where the pair takes no more than an array."""
         if "groups" in case.inputs:
             raise NotProvided("a pure pair has no parameter groups")
-        init, update = _pair(self._transformation(case.settings))
-        values, pure = {}, True
-        for index, start in enumerate(case.inputs["params"]):
-            values[f"param{index}"], untouched = self._run(init, update, case, index, start)
-            pure = pure and untouched
-        return Observation(values, {"purity": pure})
+        pair, indices = _pair(self._transformation(case.settings)), range(len(case.inputs["params"]))
+        try:
+            runs = [self._run(*pair, case, indices)]
+        except Exception:
+            runs = [self._run(*pair, case, [index]) for index in indices]
+        values = {name: past for found, _ in runs for name, past in found.items()}
+        return Observation(values, {"purity": all(pure for _, pure in runs)})
 
     def _transformation(self, settings: Mapping[str, Any]) -> Any:
         if not callable(self.code) or isinstance(self.code, tuple):
@@ -170,21 +189,38 @@ class PureOptimizer(Implementation):
         renamed = {_OPTAX_NAMES.get(name, name) if name not in known else name: value for name, value in named.items()}
         return self.code(**calling.keywords(self.code, self.component, renamed, {}))
 
-    def _run(self, init: Any, update: Any, case: Case, index: int, start: Array) -> tuple[Array, bool]:
-        params = _native(start, case)
-        state, history, pure = init(params), [], True
+    def _run(self, init: Any, update: Any, case: Case, indices: Sequence[int]) -> tuple[dict[str, Array], bool]:
+        """These parameters along a case, and whether the gradients stay as they are."""
+
+        def nested(arrays: Mapping[int, Any]) -> Any:
+            return dict(arrays) if len(arrays) > 1 else arrays[indices[0]]
+
+        params = {index: _native(case.inputs["params"][index], case) for index in indices}
+        state, pure = init(nested(params)), True
+        history: dict[int, list[Array]] = {index: [] for index in indices}
         for step in case.inputs["steps"]:
-            if step.get("set") or step.get("closure") or step["grads"][index] is None:
+            if step.get("set") or step.get("closure") or any(step["grads"][index] is None for index in indices):
                 raise NotProvided(
                     "a pure pair has no settings to change from outside, no closure and no missing gradient"
                 )
-            state = copy.deepcopy(state) if step.get("reload") else state
-            grads = _native(step["grads"][index], case)
-            updates, state = update(grads, state, params)
-            pure = pure and calling.unchanged(grads, step["grads"][index])
-            params = params + updates
-            history.append(calling.to_numpy(params, "a parameter"))
-        return np.stack(history), pure
+            before = copy.deepcopy(state) if step.get("reload") else state
+            grads, same = ({index: _native(step["grads"][index], case) for index in indices} for _ in range(2))
+            updates, state = update(nested(grads), before, nested(params))
+            moved = updates if len(indices) > 1 else {indices[0]: updates}
+            pure = pure and all(calling.unchanged(grads[index], step["grads"][index]) for index in indices)
+            if step.get("reload"):
+                repeated, _ = update(nested(same), before, nested(params))
+                again = repeated if len(indices) > 1 else {indices[0]: repeated}
+                if not all(_same(moved[index], again[index]) for index in indices):
+                    raise Misbehaviour("update changes the state that it is handed: no step can be repeated from it")
+            params = {index: param + moved[index] for index, param in params.items()}
+            for index, param in params.items():
+                history[index].append(calling.to_numpy(param, "a parameter"))
+        return {f"param{index}": np.stack(past) for index, past in history.items()}, pure
+
+
+def _same(update: Any, again: Any) -> bool:
+    return np.array_equal(np.asarray(update, np.float64), np.asarray(again, np.float64), equal_nan=True)
 
 
 def _native(values: Array, case: Case) -> Any:

@@ -55,11 +55,24 @@ class SchedulerClass(Implementation):
         optimizer = torch.optim.SGD(groups)
         for group in optimizer.param_groups:
             group["params"][0].grad = torch.zeros(1, device=self.device)
-        scheduler = self.code(optimizer, **calling.keywords(self.code, self.component, case.settings, self.fixed, 1))
+        settings = calling.keywords(self.code, self.component, case.settings, self.fixed, 1)
+        scheduler = self.code(optimizer, **settings, **self._resumed(case, optimizer))
         if not callable(getattr(scheduler, "step", None)):
             raise Misbehaviour(f"it made a {type(scheduler).__name__}, expected an object with step")
         constant = case.inputs.get("constant")
         return optimizer, _joined(optimizer, scheduler, **constant) if constant else scheduler
+
+    def _resumed(self, case: Case, optimizer: torch.optim.Optimizer) -> dict[str, int]:
+        """The optimizer as an earlier run has left it, and the ``last_epoch`` with which its schedule is resumed."""
+        resumed = case.inputs.get("resumed")
+        if resumed is None:
+            return {}
+        accepted = (calling.parameters(self.code) or {}).get("last_epoch")
+        if accepted is None or accepted.default != -1:
+            raise NotProvided("it does not accept last_epoch, with the default -1")
+        for group, rate in zip(optimizer.param_groups, resumed["lr"], strict=True):
+            group["initial_lr"], group["lr"] = group["lr"], float(rate)
+        return {"last_epoch": resumed["last_epoch"]}
 
     def _reloaded(
         self, case: Case, optimizer: torch.optim.Optimizer, scheduler: Any
@@ -139,7 +152,7 @@ class ScheduleFunction(Implementation):
 
     def observe(self, case: Case) -> Observation:
         """Call it for every step."""
-        if case.run != "steps" or "constant" in case.inputs:
+        if case.run != "steps" or {"constant", "resumed"} & set(case.inputs):
             raise NotProvided("a function of the step count has no state and stands alone")
         count, counts = 0, [0]
         for step in case.inputs["steps"]:

@@ -13,7 +13,7 @@ from dlcheck.conformance.implementation import Implementation, Misbehaviour, Obs
 
 
 class Stopper(Implementation):
-    """An object made anew for each case and stepped through its values until it says stop."""
+    """An object made anew for each case and stepped through its values until it says stop, or on where the case is."""
 
     def __init__(self, component: Component, code: Callable[..., Any], fixed: Mapping[str, Any]):
         self.component, self.code, self.fixed = component, code, fixed
@@ -28,7 +28,7 @@ class Stopper(Implementation):
             if not isinstance(stops, (bool, np.bool_)):
                 raise Misbehaviour(f"step returned {stops!r}, expected True or False")
             history.add(bool(stops), _attribute(made, "best"), _attribute(made, "best_epoch"))
-            if stops:
+            if stops and not case.inputs.get("goes_on"):
                 break
         return Observation(history.values(len(case.inputs["values"])))
 

@@ -17,7 +17,12 @@ def _reached(given_as: str, before: list[Array | None], after: list[Array | None
     return after
 
 
-DRIVER = {"reached": _reached}
+def _held(before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
+    """What the tensors hold that were the gradients before."""
+    return after
+
+
+DRIVER = {"reached": _reached, "held": _held}
 """What surrounds clipping."""
 
 
@@ -37,6 +42,13 @@ def clip(reference: Reference, case: Case) -> Observation:
 
 def _named(grads: list[Array | None]) -> Mapping[str, Array]:
     return {f"grad{index}": grad for index, grad in enumerate(grads) if grad is not None}
+
+
+def held(reference: Reference, case: Case) -> Observation:
+    """What the tensors that were the gradients hold afterwards, as whoever shares their memory sees it."""
+    before, result = _clipped(reference, case)
+    after = result[0] if isinstance(result, tuple) else result
+    return Observation(_named(reference.required("held")(before, after)), {"dtype": case.dtype, "purity": True})
 
 
 def norm(reference: Reference, case: Case) -> Observation:
@@ -59,13 +71,15 @@ def snippet(component: Component, case: Case) -> list[str]:
     grads = case.inputs["grads"]
     lines = [f"grads = [{', '.join('None' if grad is None else tensor(grad, case) for grad in grads)}]"]
     given = {"alone": "params[0]", "generator": "iter(params)"}.get(case.inputs.get("given_as", ""), "params")
+    grads_now = "grads" if case.run == "held" else "[p.grad for p in params]"
     return [
         *lines,
         "params = [torch.nn.Parameter(torch.zeros(2) if g is None else torch.zeros_like(g)) for g in grads]",
         "for p, g in zip(params, grads): p.grad = g",
         f"print(target({given}{keywords(case)}))",
-        "print([p.grad for p in params])",
+        f"print({grads_now})",
     ]
 
 
-FORM = Form({"clip": clip, "norm": norm, "refuses": refuses}, ("dtype", "purity", "determinism"), snippet, DRIVER)
+RUNS = {"clip": clip, "held": held, "norm": norm, "refuses": refuses}
+FORM = Form(RUNS, ("dtype", "purity", "determinism"), snippet, DRIVER)

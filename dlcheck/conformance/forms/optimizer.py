@@ -14,6 +14,8 @@ from dlcheck.conformance.oracle import Reference
 Settings = Mapping[str, Any]
 Grads = Sequence[Array | None]
 Rule = Callable[..., tuple[Array, Any]]
+Closure = tuple[int, bool, bool]
+"""How often a step has called its closure, whether gradients were recorded there, and whether it gave its loss."""
 
 
 def _outside_change(settings: Settings, change: Settings) -> Settings:
@@ -25,8 +27,8 @@ def _group_settings(settings: Settings, groups: Sequence[Settings], position: in
     return {**settings, **groups[position]}
 
 
-def _updates_group(position: int) -> bool:
-    """Whether the group at a position is updated at all."""
+def _updates_group(position: int, added: bool) -> bool:
+    """Whether the group at a position is updated at all; ``added`` are those that have joined after the first step."""
     return True
 
 
@@ -45,12 +47,12 @@ def _reached(grads: Grads, steps: int) -> Grads:
     return grads
 
 
-def _evaluated(grads: Grads, before: Grads) -> tuple[Grads, tuple[bool, bool, bool]]:
-    """The gradients that a step with a closure uses, and whether it called it, recording gradients, and gave its loss.
+def _evaluated(grads: Grads, before: Grads) -> tuple[Grads, Closure]:
+    """The gradients that a step with a closure uses, and what became of the closure.
 
     ``before`` are those of the step before.
     """
-    return grads, (True, True, True)
+    return grads, (1, True, True)
 
 
 def _reload_state(state: Any) -> Any:
@@ -115,7 +117,9 @@ class _Run:
         self.states: list[Any] = [None] * len(self.params)
         base, join = reference.keywords(name, case.settings), self.driver["group_settings"]
         self.groups = [_position(case, index) for index in range(len(self.params))]
-        groups = [{key: value for key, value in g.items() if key != "params"} for g in given.get("groups", [{}])]
+        described = given.get("groups", [{}])
+        groups = [_without(group, "params", "added") for group in described]
+        self.added = ["added" in group for group in described]
         self.made = [join(base, groups, position) for position in self.groups]
         self.settings = list(self.made)
         in_place = self.driver["clears_in_place"](bool(given.get("cleared_in_place")))
@@ -127,8 +131,8 @@ class _Run:
         shared = reference.chosen.get("step_count") == "shared" and count is _steps_before
         self.count = (lambda steps, updates: steps) if shared else count
 
-    def step(self, step: Settings) -> tuple[bool, bool, bool] | None:
-        """One step, and whether it called its closure, recording gradients, and gave its loss."""
+    def step(self, step: Settings) -> Closure | None:
+        """One step, and what became of its closure."""
         if step.get("reload"):
             self._reload()
         if step.get("set"):
@@ -138,7 +142,8 @@ class _Run:
             grads, closure = self.driver["evaluated"](grads, self.before)
         self.before = step["grads"]
         for index, grad in enumerate(self.driver["reached"](grads, self.steps)):
-            if self.driver["updates_group"](self.groups[index]):
+            position = self.groups[index]
+            if self.driver["updates_group"](position, self.added[position]):
                 self._update(index, grad)
             self.history[index].append(np.array(self.params[index]))
         self.steps += 1
@@ -187,17 +192,22 @@ def magnitudes(case: Case, values: Values) -> dict[str, Array]:
     }
 
 
+def _without(group: Settings, *names: str) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name not in names}
+
+
 def snippet(component: Component, case: Case) -> list[str]:
     """Set the gradients and step."""
     params = [f"torch.nn.Parameter({tensor(value, case)})" for value in case.inputs["params"]]
     lines = [f"params = [{', '.join(params)}]"]
-    groups = case.inputs.get("groups")
-    given = "params"
-    if groups:
-        indexed = (f"{{**{g!r}, 'params': [params[i] for i in {g['params']}]}}" for g in groups)
-        given = f"[{', '.join(indexed)}]"
+    groups = case.inputs.get("groups", ())
+    indexed = [f"{{**{_without(g, 'added')!r}, 'params': [params[i] for i in {g['params']}]}}" for g in groups]
+    made = [text for group, text in zip(groups, indexed, strict=True) if "added" not in group]
+    given = f"[{', '.join(made)}]" if groups else "params"
     lines += [f"optimizer = target({given}{keywords(case)})"]
-    for step in case.inputs["steps"]:
+    for number, step in enumerate(case.inputs["steps"]):
+        joining = (text for group, text in zip(groups, indexed, strict=True) if group.get("added") == number)
+        lines += [f"optimizer.add_param_group({text})" for text in joining]
         if step.get("set"):
             lines += [f"for group in optimizer.param_groups: group.update({step['set']!r})"]
         if step.get("reload"):

@@ -20,6 +20,11 @@ def _advanced(count: int, epoch: int | None, settings: Mapping[str, Any]) -> int
     return count + 1 if epoch is None else epoch
 
 
+def _resumed(last_epoch: int) -> int:
+    """The number of steps after construction with this ``last_epoch``: a first step is part of it."""
+    return last_epoch + 1
+
+
 def _loaded_count(count: int) -> int:
     """The number of steps after saving and loading."""
     return count
@@ -42,6 +47,7 @@ def _last_lr(schedule: Schedule, base: Array, count: int, current: Array) -> Arr
 
 DRIVER = {
     "advanced": _advanced,
+    "resumed": _resumed,
     "loaded_count": _loaded_count,
     "loaded_base": _loaded_base,
     "loaded_state": _loaded_state,
@@ -59,7 +65,11 @@ def _followed(reference: Reference, case: Case) -> tuple[list[Array], list[Array
     base = np.array(case.inputs[reference.component.inputs[0]])
     constant, waits = _constant(case)
     current = base * constant if waits else schedule(base, 0) * constant
-    count, rates, last = -waits, [current], [told(schedule, base, 0, current)]
+    count = -waits
+    if "resumed" in case.inputs:
+        count = reference.required("resumed")(case.inputs["resumed"]["last_epoch"])
+        current = schedule(base, count)
+    rates, last = [current], [told(schedule, base, max(count, 0), current)]
     for step in case.inputs["steps"]:
         current = np.array(step.get("set", current))
         if step.get("reload"):
@@ -130,7 +140,8 @@ def snippet(component: Component, case: Case) -> list[str]:
         f"    rates = {np.asarray(case.inputs[quantity]).tolist()}",
         f"    groups = [{{'params': [torch.zeros(1, requires_grad=True)], {group}}} for rate in rates]",
         "    optimizer = torch.optim.SGD(groups)",
-        f"    scheduler = target(optimizer{keywords(case)})",
+        *_as_left(case.inputs.get("resumed")),
+        f"    scheduler = target(optimizer{keywords(case)}{_last_epoch(case)})",
         *_with_constant(case.inputs.get("constant")),
         "    return optimizer, scheduler",
         "optimizer, scheduler = made()",
@@ -138,6 +149,19 @@ def snippet(component: Component, case: Case) -> list[str]:
     show = f"print([group[{quantity!r}] for group in optimizer.param_groups])"
     show = "print(scheduler.get_last_lr())" if case.run == "last_lr" else show
     return [*lines, show, *(line for step in case.inputs["steps"] for line in (*_stepped(step, quantity), show))]
+
+
+def _as_left(resumed: Mapping[str, Any] | None) -> list[str]:
+    if resumed is None:
+        return []
+    return [
+        f"    for group, rate in zip(optimizer.param_groups, {np.asarray(resumed['lr']).tolist()}):",
+        "        group['initial_lr'], group['lr'] = group['lr'], rate",
+    ]
+
+
+def _last_epoch(case: Case) -> str:
+    return f", last_epoch={case.inputs['resumed']['last_epoch']}" if "resumed" in case.inputs else ""
 
 
 def _with_constant(constant: Mapping[str, Any] | None) -> list[str]:

@@ -21,14 +21,17 @@ DRIVER = {"told": _told}
 
 
 def epochs(reference: Reference, case: Case) -> Observation:
-    """After each value: whether to stop, the best value and its epoch; nothing changes once it has stopped."""
+    """After each value: whether to stop, the best value and its epoch.
+
+    Nothing changes once it has stopped, except in a case that goes on with bad values: they stop it as well.
+    """
     name, told = reference.component.name, reference.required("told")
     settings = reference.keywords(name, case.settings)
     state, history = None, History()
     for value in case.inputs["values"]:
         stops, state = reference.required(name)(float(value), state, **settings)
         history.add(stops, *told(state, float(value), stops))
-        if stops:
+        if stops and not case.inputs.get("goes_on"):
             break
     return Observation(history.values(len(case.inputs["values"])))
 
