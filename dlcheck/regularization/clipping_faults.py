@@ -61,11 +61,6 @@ def _given(change: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     return {"clip_grad_norm": clip_grad_norm}
 
 
-def _each_alone(grads: Grads, **settings: Any) -> Clipped:
-    each = [None if g is None else reference.clip_grad_norm([g], **settings)[0][0] for g in grads]
-    return each, reference.clip_grad_norm(grads, **{**settings, "error_if_nonfinite": False})[1]
-
-
 def _by_value(grads: Grads, **settings: Any) -> Clipped:
     total = reference.clip_grad_norm(grads, **settings)[1]
     return reference.clip_grad_value(grads, settings["max_norm"]), total
@@ -163,10 +158,6 @@ NORM = (
         "max(|g|) for norm_type=inf",
         _scaled(norm=lambda grads, p: _norm_of(_all(grads), p) ** (0 if np.isinf(p) else 1)),
         "https://github.com/meta-pytorch/torchrec/pull/3199",
-    ),
-    _norm(
-        "clip-norm-each-tensor", "each tensor is clipped by its own norm", TURNED, "one norm over all tensors",
-        {"clip_grad_norm": _each_alone},
     ),
     _norm(
         "clip-norm-always-scales", "it scales up to max_norm as well", SHRUNK, "min(1, max_norm / norm)",

@@ -18,6 +18,8 @@ Grads = Sequence[np.ndarray | None]
 Scaling = Literal["inverted", "original"]
 Parameter = Literal["drop", "keep"]
 Nonfinite = Literal["scaled", "nan", "kept"]
+Scope = Literal["all", "each"]
+Within = Literal["kept", "scaled"]
 
 
 def _real(name: str, value: Any) -> np.ndarray:
@@ -231,6 +233,8 @@ def clip_grad_norm(
     *,
     epsilon: float = 1e-6,
     nonfinite: Nonfinite = "scaled",
+    scope: Scope = "all",
+    within: Within = "kept",
 ) -> tuple[list[np.ndarray | None], float]:
     r"""Scales all gradients by one factor so that their common norm is at most c; returns them and the norm before.
 
@@ -238,7 +242,9 @@ def clip_grad_norm(
 
     Shapes: gradients of any shapes, or None for a parameter without one, which stays None.
     Conventions: ``epsilon``; ``nonfinite``, whether an infinite norm makes 0 of finite elements ("scaled") or NaN
-    ("nan"), or makes 0 of them while a norm of NaN leaves them ("kept").
+    ("nan"), or makes 0 of them while a norm of NaN leaves them ("kept"); ``scope``, whether the norm is that of "all"
+    gradients or "each" one's own; ``within``, whether gradients of a smaller norm are "kept" or "scaled" by
+    $\|g\| / (\|g\| + \epsilon)$.
     Raises: TypeError if a gradient is not real, ValueError for a negative max_norm, a norm_type <= 0, or where the norm
     is not finite and error_if_nonfinite is set.
     Source: Pascanu, Mikolov, Bengio, On the Difficulty of Training Recurrent Neural Networks (2013), algorithm 1.
@@ -250,11 +256,18 @@ def clip_grad_norm(
     total = _norm(np.concatenate([[], *(grad.ravel() for grad in arrays if grad is not None)]), norm_type)
     if error_if_nonfinite and not np.isfinite(total):
         raise ValueError(f"the norm of the gradients must be finite, not {total}")
-    factor = clipping_factor(total, limit, epsilon, nonfinite)
-    return [None if grad is None else np.asarray(grad * factor) for grad in arrays], total
+    _choice("scope", scope, ("all", "each"))
+
+    def factor(grad: np.ndarray) -> float:
+        norm = total if scope == "all" else _norm(grad.ravel(), norm_type)
+        return clipping_factor(norm, limit, epsilon, nonfinite, within)
+
+    return [None if grad is None else np.asarray(grad * factor(grad)) for grad in arrays], total
 
 
-def clipping_factor(total: float, limit: float, epsilon: float = 1e-6, nonfinite: Nonfinite = "scaled") -> float:
+def clipping_factor(
+    total: float, limit: float, epsilon: float = 1e-6, nonfinite: Nonfinite = "scaled", within: Within = "kept"
+) -> float:
     r"""What gradients of a norm are multiplied by: $\min(1, c / (\|g\| + \epsilon))$.
 
     Conventions: as clip_grad_norm.
@@ -266,6 +279,8 @@ def clipping_factor(total: float, limit: float, epsilon: float = 1e-6, nonfinite
         return 1.0 if nonfinite == "kept" else np.nan
     if nonfinite == "nan" and np.isinf(total):
         return np.nan
+    if _choice("within", within, ("kept", "scaled")) == "scaled" and total <= limit:
+        return total / (total + epsilon) if total else 1.0
     return 1.0 if total + epsilon <= limit else limit / (total + epsilon)
 
 

@@ -106,6 +106,30 @@ EPSILON = Convention(
     ),
     (TORCH, TENSORFLOW, OPTAX, LASAGNE),
 )
+SCOPE = Convention(
+    "scope",
+    "whose norm is bounded",
+    (
+        Option("all", "all gradients have one", {"scope": "all"}, ("PyTorch", "tf.clip_by_global_norm", "optax")),
+        Option(
+            "each", "each has its own", {"scope": "each"}, ("Keras clipnorm", "tf.clip_by_norm", "BertAdam")
+        ),
+    ),
+    (
+        TENSORFLOW,
+        Source("keras-team/keras#13575", "", "https://github.com/keras-team/keras/issues/13575"),
+        Source("huggingface/transformers#581", "", "https://github.com/huggingface/transformers/issues/581"),
+    ),
+)
+WITHIN = Convention(
+    "within",
+    "gradients whose norm is small enough",
+    (
+        Option("kept", "stay as they are", {"within": "kept"}, ("PyTorch", "TensorFlow", "optax")),
+        Option("scaled", "are divided by norm + epsilon as well", {"within": "scaled"}, ("Lasagne",)),
+    ),
+    (LASAGNE,),
+)
 NONFINITE = Convention(
     "nonfinite",
     "what a norm that is not finite leaves of finite elements",
@@ -194,7 +218,7 @@ COMPONENTS: tuple[Component, ...] = (
         "torch.nn.utils.clip_grad_norm_",
         (PASCANU,),
         settings={"max_norm": 1.0, "norm_type": 2.0, "error_if_nonfinite": False},
-        conventions=(EPSILON, NONFINITE),
+        conventions=(EPSILON, NONFINITE, SCOPE, WITHIN),
         operations=_all_elements,
     ),
     Component(
