@@ -64,6 +64,48 @@ class TabledLeNet(LeNet):
         return F.max_pool2d(torch.cat(maps, 1), 2)
 
 
+class TurnedLeNet(TabledLeNet):
+    """The maps that C3 sees are taken in other orders: weights are learned, so it is the same network."""
+
+    def features(self, x):
+        x = F.max_pool2d(self.conv1(x).relu(), 2)
+        seen = [list(seen[2:] + seen[:2]) for seen in LENET_TABLE]
+        maps = [conv(x[:, channels]).relu() for conv, channels in zip(self.conv2, seen, strict=True)]
+        return F.max_pool2d(torch.cat(maps, 1), 2)
+
+
+class CaffeLeNet(nn.Sequential):
+    """Wider, with one ReLU."""
+
+    def __init__(self, num_classes=10):
+        dense = nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, num_classes)
+        pool = nn.MaxPool2d(2)
+        super().__init__(nn.Conv2d(1, 20, 5), pool, nn.Conv2d(20, 50, 5), pool, nn.Flatten(), *dense)
+
+
+class ReLU(torch.autograd.Function):
+    """Works out its numbers without gradients, and gives its own."""
+
+    @staticmethod
+    def forward(ctx, x):
+        keep = x > 0
+        ctx.save_for_backward(keep)
+        return x * keep
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.saved_tensors[0]
+
+
+class OwnGradientLeNet(LeNet):
+    """A function of its own, and a mask from what is detached."""
+
+    def features(self, x):
+        x = F.max_pool2d(ReLU.apply(self.conv1(x)), 2)
+        x = self.conv2(x)
+        return F.max_pool2d(x * (x.detach() > 0), 2)
+
+
 class MaskedLeNet(LeNet):
     """One convolution whose mask leaves the connections of the table."""
 
@@ -156,6 +198,45 @@ class Unprojected(ResNet18):
     unit = AppendedZeros
 
 
+class LastUnits(ResNet18):
+    """Bottlenecks whose strides stand in the last unit of a stage, as in TF-slim."""
+
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        units, before = [], 64
+        for width, count in zip((64, 128, 256, 512), (3, 4, 6, 3), strict=True):
+            for index in range(count):
+                units.append(Bottleneck(before, width, 2 if index == count - 1 and width < 512 else 1))
+                before = 4 * width
+        self.units, self.fc = nn.Sequential(*units), nn.Linear(2048, num_classes)
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, before, width, stride):
+        super().__init__()
+        convolutions = (nn.Conv2d(before, width, 1, bias=False), nn.Conv2d(width, width, 3, stride, 1, bias=False),
+                        nn.Conv2d(width, 4 * width, 1, bias=False))  # fmt: skip
+        norms = [nn.BatchNorm2d(conv.out_channels) for conv in convolutions]
+        pairs = [part for pair in zip(convolutions, norms, strict=True) for part in (*pair, nn.ReLU())]
+        self.branch = nn.Sequential(*pairs[:-1])
+        project = nn.Sequential(nn.Conv2d(before, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width))
+        self.shortcut = nn.MaxPool2d(1, stride) if before == 4 * width else project
+
+    def forward(self, x):
+        return F.relu(self.branch(x) + self.shortcut(x))
+
+
+class ZeroStart(ResNet18):
+    """Each residual branch gives zero at first, and so does the last layer."""
+
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        for unit in self.units:
+            nn.init.zeros_(unit.conv2.weight)
+            nn.init.zeros_(unit.bn2.weight)
+        nn.init.zeros_(self.fc.weight)
+
+
 class TwiceUnit(Unit):
     def forward(self, x):
         shortcut = self.shortcut(x)
@@ -217,11 +298,16 @@ def judged(code, component):
         (ConvolutionalLeNet, "lenet5", {"activation": "relu", "connections": "full"}),
         (ClippedLeNet, "lenet5", {"activation": "relu"}),
         (TabledLeNet, "lenet5", {"connections": "partial"}),
+        (TurnedLeNet, "lenet5", {"connections": "partial"}),
+        (CaffeLeNet, "lenet5", {"connections": "caffe"}),
+        (OwnGradientLeNet, "lenet5", {"activation": "relu"}),
         (MaskedLeNet, "lenet5", {"connections": "partial"}),
         (AlexNet, "alexnet", {"towers": "two_groups", "image": "227", "order": "norm_pool", "dropout": "after"}),
         (ResNet18, "resnet18", {"shortcut": "B", "conv_bias": "none"}),
         (Normalizing, "resnet18", {"shortcut": "B"}),
         (Unprojected, "resnet18", {"shortcut": "A"}),
+        (ZeroStart, "resnet18", {"shortcut": "B"}),
+        (LastUnits, "resnet50", {"stride": "last_unit", "shortcut": "B"}),
     ],
 )
 def test_another_way_of_writing_conforms(code, component, conventions):
@@ -285,6 +371,91 @@ class Leaky(LeNet):
         return self.fc3(F.leaky_relu(self.fc2(F.leaky_relu(self.fc1(x)))))
 
 
+class Meeting(LeNet):
+    """The batch does not stay in front."""
+
+    def features(self, x):
+        return super().features(x).transpose(0, 1).reshape(-1, 400)
+
+
+class Empty(LeNet):
+    """Everything starts at zero."""
+
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        for parameter in self.parameters():
+            nn.init.constant_(parameter, 0)
+
+
+class DetachedUnit(Unit):
+    def forward(self, x):
+        return F.relu(self.branch(x) + self.shortcut(x.detach()))
+
+
+class Detached(ResNet18):
+    unit = DetachedUnit
+
+
+class Ungraded(ResNet18):
+    """The first units work without gradients."""
+
+    def forward(self, x):
+        with torch.no_grad():
+            x = self.units[:2](F.max_pool2d(self.stem(x), 3, 2, 1))
+        return self.fc(self.units[2:](x).mean(dim=(2, 3)))
+
+
+class Untracked(ResNet18):
+    """Batch normalisation keeps no statistics."""
+
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.track_running_stats = False
+                module.running_mean = module.running_var = None
+
+
+class Unbatched(ResNet18):
+    """Batch normalisation is never in training."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+class Plain(ResNet18):
+    """Batch normalisation learns nothing."""
+
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight = module.bias = None
+
+
+class LastSum(ResNet18):
+    """The last sum has no ReLU."""
+
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        last = self.units[-1]
+        last.forward = lambda x: last.branch(x) + x
+
+
+class Sparing(AlexNet):
+    """A tenth is dropped."""
+
+    def forward(self, x):
+        x = torch.cat(self.halves([x, x], 0, 2), 1)
+        x = torch.cat([F.max_pool2d(half, 3, 2) for half in self.halves([x, x], 2, 5)], 1).flatten(1)
+        x = F.dropout(F.relu(self.fc6(x)), 0.1, self.training)
+        return self.fc8(F.dropout(F.relu(self.fc7(x)), 0.1, self.training))
+
+
 class Capped(LeNet):
     """ReLU that ends at 6."""
 
@@ -301,6 +472,15 @@ class Capped(LeNet):
         (Unregistered, "lenet5", "lenet5-unregistered"),
         (Frozen, "lenet5", "lenet5-frozen"),
         (Leaky, "lenet5", "lenet5-leaky-relu"),
+        (Meeting, "lenet5", "lenet5-mixed"),
+        (Empty, "lenet5", "lenet5-zeros"),
+        (Detached, "resnet18", "resnet18-stopped"),
+        (Ungraded, "resnet18", "resnet18-stopped"),
+        (Untracked, "resnet18", "resnet18-untracked"),
+        (Unbatched, "resnet18", "resnet18-unbatched"),
+        (Plain, "resnet18", "resnet18-not-affine"),
+        (LastSum, "resnet18", "resnet-inplace-relu-overwrites-identity"),
+        (Sparing, "alexnet", "alexnet-dropout-tenth"),
         (shared_units, "resnet18", "resnet18-parameters-shared"),
         (StandIn, "resnet18", "resnet18-stand-in"),
         (Twice, "resnet18", "resnet-shortcut-added-twice"),
@@ -315,6 +495,7 @@ def test_a_mistake_is_named(code, component, flag):
 
 def test_a_made_network_may_be_frozen():
     assert judged(Frozen(), "lenet5").conforms
+    assert judged(Unbatched(), "resnet18").conforms
 
 
 class DroppedMaps(AlexNet):

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from dlcheck import registry
+from dlcheck.conformance.diagnosis import combinations
+from dlcheck.conformance.diagnosis import reference as oracle
 from dlcheck.evidence import numerics
 from dlcheck.models import reference, residual
 from dlcheck.models import torch as ours
@@ -32,10 +35,13 @@ from dlcheck.models.declaration import (
     parameter_count,
     rows,
 )
+from dlcheck.models.description import used_parameters
+from dlcheck.models.structure import of_network
 
 PUBLISHED = {
     "lenet5": ({}, 61_706),
     "lenet5 partial": ({"connections": "partial"}, 60_806),
+    "lenet5 caffe": ({"connections": "caffe"}, 431_080),
     "alexnet": ({}, 60_965_224),
     "alexnet one_weird_trick": ({"towers": "one_weird_trick", "image": 224}, 61_100_840),
     "alexnet one_tower": ({"towers": "one_tower"}, 62_378_344),
@@ -54,12 +60,14 @@ PUBLISHED = {
     ),
     "inception_v2": ({}, 11_295_240),
     "inception_v3": ({}, 23_834_568),
+    "inception_v3 without scale": ({"scale": False}, 23_834_568 - 17_216),
     "inception_v3 head": ({"heads": "with"}, 27_161_264),
     "inception_v4": ({}, 42_679_816),
     "resnet18": ({}, 11_689_512),
     "resnet34": ({}, 21_797_672),
     "resnet50": ({}, 25_557_032),
     "resnet50 biases": ({"conv_bias": True}, 25_583_592),
+    "resnet50 last_unit": ({"stride": "last_unit"}, 25_557_032),
     "resnet101": ({}, 44_549_160),
     "resnet152": ({}, 60_192_808),
 }
@@ -119,6 +127,19 @@ def assert_equal(got, expected, network):
 def test_published_parameter_counts(case):
     settings, count = PUBLISHED[case]
     assert parameter_count(getattr(reference, case.split()[0])(**settings)) == count
+
+
+@pytest.mark.parametrize("component", NETWORKS)
+def test_what_layers_learn_is_what_their_graph_learns(component):
+    """Under each option, and with each mistake."""
+    known = registry.components()[component]
+    first = combinations(known)[0]
+    options = [{**first, axis.axis: option.name} for axis in known.conventions for option in axis.options]
+    hypotheses = [oracle(known, chosen) for chosen in options]
+    hypotheses += [oracle(known, first, fault) for fault in registry.faults_of(component)]
+    for hypothesis in hypotheses:
+        network = hypothesis.required(component)(**hypothesis.keywords(component, known.settings))
+        assert parameter_count(network, used=True) == used_parameters(of_network(network, training=True))
 
 
 @pytest.mark.parametrize("shortcut", ["A", "B"])
@@ -192,6 +213,12 @@ def test_numpy_and_torch_agree(name):
 
 
 VARIANTS = {
+    "lenet5 of Caffe": reference.lenet5(connections="caffe"),
+    "without scale": Network(
+        "without scale",
+        (2, 8, 8),
+        (Conv(4, 3), BatchNorm(scale=False), Activation("tanh"), BatchNorm(shift=False), Flatten(), Linear(3)),
+    ),
     "lenet5 of 1998": reference.lenet5(connections="partial", activation="scaled_tanh", pooling="trainable"),
     "alexnet": small(reference.alexnet(), 16, 99),
     "nin": small(reference.nin(second_pool="average"), 16, 32),

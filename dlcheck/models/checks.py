@@ -14,6 +14,7 @@ _IMAGES: dict[str, list[list[int]]] = {
 """The shapes of images that a network may be made for, where not 3 x 224 x 224."""
 
 _SAYS = {
+    "size": "its layers learn as many numbers as they should",
     "output": "it gives one number for each class, and no further layer follows",
     "heads": "auxiliary classifiers leave the network where they should",
     "layers": "it has as many convolutions and dense layers as it should",
@@ -24,10 +25,11 @@ _SAYS = {
     "normalization": "each normalisation has its place and channels",
     "activations": "each activation has its place and kind",
     "joins": "branches are added or joined where they should be, and all of them",
-    "dropout": "dropout stands where it should in training",
+    "dropout": "dropout stands where it should in training, with the share it should",
     "biases": "each layer has a bias where it should",
     "evaluation": "in evaluation nothing is dropped, and activations are those of training",
     "parameters": "it holds the parameters that its layers use, and no others, and all of them learn",
+    "flow": "gradients reach every layer, and examples meet in batch normalisation only, in training",
     "wiring": "every layer is fed by the right one",
 }
 

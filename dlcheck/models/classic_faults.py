@@ -1,4 +1,4 @@
-"""Known mistakes in LeNet-5, AlexNet, VGG and Network in Network, each a changed declaration."""
+"""Known mistakes in LeNet-5, AlexNet and Network in Network, each a changed declaration."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,6 @@ from dlcheck.models.declaration import (
     Conv,
     Dropout,
     Flatten,
-    GlobalPool,
     Head,
     Layers,
     Linear,
@@ -23,12 +22,10 @@ from dlcheck.models.mistakes import (
     DEAD,
     FLAT,
     LINEAR,
-    NOISY,
     OVERFITS,
     SLOW,
     WEIGHTS,
     WORSE,
-    another,
     each,
     edit,
     edited,
@@ -39,8 +36,7 @@ from dlcheck.models.mistakes import (
     without,
 )
 from dlcheck.models.networks import LENET_TABLE
-
-_VGGS = ("vgg11", "vgg13", "vgg16", "vgg19")
+from dlcheck.models.vgg_faults import VGG
 
 # LeNet-5
 
@@ -100,6 +96,10 @@ _LENET = (
             ended(Activation("sigmoid"))),
     *faults("lenet5", "unsquashed", "nothing squashes beside the pools", LINEAR, "squash after each convolution",
             edit(_convolutions_unsquashed)),
+    *faults("lenet5", "second-pool-stride", "the second pool overlaps: stride 1", SLOW, "2 x 2 with stride 2",
+            edit(each(m.pool, with_fields(stride=1), 1))),
+    *faults("lenet5", "linear", "nothing squashes anywhere", LINEAR, "squash after each layer but the last",
+            edit(each(m.relu, nowhere))),
     *faults("lenet5", "pool-stride", "the pools overlap: stride 1", SLOW, "2 x 2 with stride 2",
             edit(each(m.pool, with_fields(stride=1)))),
     *faults("lenet5", "one-pool", "the second pool is missing", SLOW, "pool after each convolution",
@@ -185,114 +185,6 @@ _ALEXNET = (
 )  # fmt: skip
 
 
-# VGG
-
-
-def _stages(layers: Layers) -> list[list[int]]:
-    """The places of the activations of each stage."""
-    found: list[list[int]] = [[]]
-    for index, layer in enumerate(layers):
-        if isinstance(layer, Flatten):
-            break
-        if isinstance(layer, Pool):
-            found.append([])
-        elif m.relu(layer):
-            found[-1].append(index)
-    return [stage for stage in found if stage]
-
-
-def _one_relu(layers: Layers) -> Layers:
-    kept = {stage[0] for stage in _stages(layers)}
-    dropped = {index for stage in _stages(layers) for index in stage} - kept
-    return tuple(layer for index, layer in enumerate(layers) if index not in dropped)
-
-
-def _last_relu(layers: Layers) -> Layers:
-    dropped = {index for stage in _stages(layers) for index in stage[:-1]}
-    return tuple(layer for index, layer in enumerate(layers) if index not in dropped)
-
-
-def _dropout_first(layers: Layers) -> Layers:
-    flatten = next(i for i, layer in enumerate(layers) if isinstance(layer, Flatten))
-    first, relu, _, second, _, _, last = layers[flatten + 1 :]
-    return (*layers[: flatten + 1], Dropout(), first, relu, Dropout(), second, relu, last)
-
-
-def _normalized_late(layers: Layers) -> Layers:
-    """Batch normalisation behind the ReLU of every convolution, whether there is any or not."""
-    plain = each(m.norm, nowhere)(layers)
-    flatten = next(i for i, layer in enumerate(plain) if isinstance(layer, Flatten))
-    return (*each(m.relu, lambda layer: (layer, BatchNorm()))(plain[:flatten]), *plain[flatten:])
-
-
-def _wider_end(layers: Layers) -> Layers:
-    convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, Conv)]
-    start = next(i for i in convolutions if layers[i].channels == 512)  # type: ignore[union-attr]
-    pools = [i for i, layer in enumerate(layers) if isinstance(layer, Pool) and i > start]
-    return tuple(
-        replace(layer, channels=1024) if isinstance(layer, Conv) and i > pools[0] else layer
-        for i, layer in enumerate(layers)
-    )
-
-
-_HIDDEN_DROPOUT = ("alexnet", *_VGGS)
-
-_VGG = (
-    *faults(_HIDDEN_DROPOUT, "one-dropout", "the second dropout is missing", OVERFITS,
-            "dropout at both hidden dense layers", without(m.dropout, 1)),
-    *faults(_HIDDEN_DROPOUT, "first-dropout", "the first dropout is missing", OVERFITS,
-            "dropout at both hidden dense layers", without(m.dropout, 0)),
-    *faults(_HIDDEN_DROPOUT, "output-dropout", "the output is dropped too", NOISY, "no dropout behind the last layer",
-            ended(Dropout())),
-    *faults(_VGGS, "batch-norm-late", "batches are normalised after ReLU", WORSE, "convolution, normalisation, ReLU",
-            edit(_normalized_late)),
-    *faults(_VGGS, "stage-dropout", "there is dropout after every stage", WEIGHTS, "dropout between the dense layers",
-            edit(each(m.pool, lambda layer: (layer, Dropout())))),
-    *faults(_VGGS, "one-relu-per-stage", "a stage has one ReLU, after its first convolution", LINEAR,
-            "a ReLU of its own name after each convolution", edit(_one_relu),
-            ("hysts/pytorch_image_classification/issues/20",), vgg16="vgg-one-relu-per-stage"),
-    *faults(_VGGS, "relu-at-end-of-stage", "a stage has one ReLU, before its pool", LINEAR,
-            "a ReLU after each convolution", edit(_last_relu)),
-    *faults(_VGGS, "dropout-misplaced", "dropout stands before the dense layers", OVERFITS,
-            "Linear, ReLU, Dropout, Linear, ReLU, Dropout, Linear", edit(_dropout_first),
-            ("pytorch/vision/issues/92", "pytorch/vision/issues/549"), vgg16="vgg-classifier-dropout-misplaced"),
-    *faults(_VGGS, "fc-relu", "there is no ReLU between the dense layers", LINEAR, "ReLU after both of 4096",
-            without(m.relu, -1, -2)),
-    *faults(_VGGS, "fc6-relu", "there is no ReLU after the first dense layer", LINEAR, "ReLU after both of 4096",
-            without(m.relu, -2)),
-    *faults(_VGGS, "fc7-relu", "there is no ReLU after the second dense layer", LINEAR, "ReLU after both of 4096",
-            without(m.relu, -1)),
-    *(
-        fault
-        for other in _VGGS
-        for fault in faults(
-            tuple(name for name in _VGGS if name != other), f"is-{other}", f"it has the layers of {other}", WEIGHTS,
-            "the stages of table 1", lambda c, other=other: another(c, other),
-        )
-    ),
-    *faults(_VGGS, "conv-missing", "the last convolution is missing", WORSE, "the stages of table 1",
-            edit(each(m.conv, nowhere, -1), each(m.norm, nowhere, -1), each(m.relu, nowhere, -3))),
-    *faults(_VGGS, "doubled", "widths go on doubling to 1024", SLOW, "64, 128, 256, 512, 512",
-            edit(_wider_end)),
-    *faults(_VGGS, "last-pool", "the last pool is missing", SLOW, "a pool after each of five stages",
-            without(m.pool, -1)),
-    *faults(_VGGS[:3], "unpadded", "the convolutions are not padded", WORSE, "padding 1",
-            edit(each(m.large, with_fields(padding=0)))),
-    *faults(_VGGS, "kernel-5", "the kernels are 5 x 5", SLOW, "3 x 3 with padding 1",
-            edit(each(m.large, with_fields(kernel=5, padding=2)))),
-    *faults(_VGGS, "average-pool", "pools average", WORSE, "the maximum of 2 x 2",
-            edit(each(m.pool, with_fields(kind="average")))),
-    *faults(_VGGS, "overlap", "pools are 3 x 3", WORSE, "2 x 2 with stride 2",
-            edit(each(m.pool, with_fields(kernel=3, padding=1)))),
-    *faults(_VGGS, "no-fc7", "the second hidden dense layer is missing", WORSE, "4096, 4096, then the classes",
-            edit(each(m.linear, nowhere, 1), each(m.relu, nowhere, -1), each(m.dropout, nowhere, 1))),
-    *faults(_VGGS, "averaged", "a global average stands before the dense layers", WEIGHTS, "flatten 7 x 7 x 512",
-            edit(each(lambda layer: isinstance(layer, Flatten), lambda layer: (GlobalPool(), layer)))),
-    *faults(_VGGS, "relu-output", "the output goes through ReLU", FLAT, "give the scores as they are",
-            ended(Activation())),
-)  # fmt: skip
-
-
 # Network in network
 
 
@@ -342,6 +234,16 @@ _NIN = (
             "the average of each class's map is its score", edit(_with_dense)),
     *faults("nin", "maximum", "the maximum of each map is taken at the end", WORSE, "the average",
             _maximum),
+    *(
+        fault
+        for number in range(8)
+        for fault in faults("nin", f"relu-missing-{number + 1}", f"there is no ReLU after convolution {number + 1}",
+                            LINEAR, "ReLU after every convolution", without(m.relu, number))
+    ),
+    *faults("nin", "pointwise-3x3", "1 x 1 convolutions are 3 x 3", SLOW, "1 x 1 after each large convolution",
+            edit(each(m.pointwise, with_fields(kernel=3, padding=1)))),
+    *faults("nin", "first-pointwise-3x3", "the first 1 x 1 convolution is 3 x 3", SLOW,
+            "1 x 1 after each large convolution", edit(each(m.pointwise, with_fields(kernel=3, padding=1), 0))),
     *faults("nin", "average-pool", "the first pool averages", WORSE, "the maximum of 3 x 3",
             edit(each(m.pool, with_fields(kind="average"), 0))),
     *faults("nin", "no-overlap", "pools are 2 x 2", WORSE, "3 x 3 with stride 2",
@@ -357,4 +259,4 @@ _NIN = (
 )  # fmt: skip
 
 
-CLASSIC = (*_LENET, *_ALEXNET, *_VGG, *_NIN)
+CLASSIC = (*_LENET, *_ALEXNET, *VGG, *_NIN)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 
 Pair = tuple[int, int]
@@ -31,9 +32,11 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class BatchNorm:
-    """Batch normalisation of every channel."""
+    """Batch normalisation of every channel, which then learns a scale and a shift."""
 
     eps: float = 1e-5
+    scale: bool = True
+    shift: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +144,17 @@ class Network:
 
     ``holding`` names mistakes in how it holds its parameters: "shared", layers that should have their own use the same
     ones; "idle", there are some that no layer uses; "unregistered", the network does not know of some that layers use;
-    "frozen", some get no gradient.
+    "frozen", some get no gradient; "zeros", layers that follow each other start at zero. ``flow`` names mistakes in
+    what goes through it: "stopped", a gradient does not go back through some connection; "mixed", examples of a batch
+    meet in a layer; "untracked", batches are normalised by themselves in evaluation; "unbatched", not by themselves in
+    training.
     """
 
     name: str
     image: Shape
     layers: Layers
     holding: tuple[str, ...] = ()
+    flow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +194,25 @@ class Row:
                 return 0
 
 
-def parameter_count(network: Network) -> int:
-    """How many numbers a network learns."""
-    return sum(row.parameter_count for row in rows(network))
+def parameter_count(network: Network, used: bool = False) -> int:
+    """How many numbers a network learns; ``used`` leaves those of layers that lead nowhere out."""
+    return _learned(network.layers, network.image, used)
+
+
+def _learned(layers: Layers, shape: Shape, used: bool) -> int:
+    count = 0
+    for layer in layers:
+        count += _learned_by(layer, shape, used)
+        shape = shape_after(layer, shape)
+    return count
+
+
+@lru_cache(maxsize=4096)
+def _learned_by(layer: Layer, shape: Shape, used: bool) -> int:
+    if used and isinstance(layer, Head) and not layer.used:
+        return 0
+    own = sum(map(prod, parameter_shapes(layer, shape).values()))
+    return own + sum(_learned(branch, shape, used) for branch in branches(layer))
 
 
 def pair(value: int | Pair) -> Pair:
@@ -216,6 +239,23 @@ def _rows(layers: Layers, place: Place, prefix: str) -> Generator[Row, None, Pla
     return place
 
 
+@lru_cache(maxsize=4096)
+def shape_after(layer: Layer, shape: Shape) -> Shape:
+    """The shape of what a layer gives for an input of some shape; the same units come again and again.
+
+    Raises: ValueError as ``rows``.
+    """
+    ends = [Place(shape_through(branch, shape)) for branch in branches(layer)]
+    return _after(layer, Place(shape), ends).shape
+
+
+def shape_through(layers: Layers, shape: Shape) -> Shape:
+    """The shape of what layers give, one after the other. Raises: ValueError as ``rows``."""
+    for layer in layers:
+        shape = shape_after(layer, shape)
+    return shape
+
+
 def branches(layer: Layer) -> tuple[Layers, ...]:
     """The layers inside a layer."""
     match layer:
@@ -236,7 +276,9 @@ def parameter_shapes(layer: Layer, shape: Shape) -> dict[str, Shape]:
             weight = (layer.channels, shape[0] // layer.groups, *pair(layer.kernel))
         case Linear(features):
             weight = (features, prod(shape))
-        case BatchNorm() | Scale():
+        case BatchNorm(scale=scale, shift=shift):
+            return {name: shape[:1] for name, learned in (("weight", scale), ("bias", shift)) if learned}
+        case Scale():
             return {"weight": shape[:1], "bias": shape[:1]}
         case _:
             return {}

@@ -80,12 +80,12 @@ def pooling(graph: Graph) -> dict[str, Array]:
 
 
 def normalization(graph: Graph) -> dict[str, Array]:
-    """Depth, kind, channels, what it follows, its number."""
+    """Depth, kind, channels, what it follows, its numbers: a size, or whether it learns a scale and a shift."""
 
     def describe(node: Node) -> tuple[float, ...]:
-        return code(node.op), node.shape[0], _fed_by(graph, node), (*node.numbers, 0)[0]
+        return code(node.op), node.shape[0], _fed_by(graph, node), *(*node.numbers, 0, 0)[:2]
 
-    return {"normalizations": _rows(graph, _NORMS, describe, 4)}
+    return {"normalizations": _rows(graph, _NORMS, describe, 5)}
 
 
 def activations(graph: Graph) -> dict[str, Array]:
@@ -109,8 +109,8 @@ def joins(graph: Graph) -> dict[str, Array]:
 
 
 def dropout(graph: Graph) -> dict[str, Array]:
-    """Depth and what it follows; the probability is a setting."""
-    return {"dropouts": _rows(graph, ("dropout",), lambda node: (_fed_by(graph, node),), 1)}
+    """Depth, what it follows, and the share that is dropped."""
+    return {"dropouts": _rows(graph, ("dropout",), lambda node: (_fed_by(graph, node), node.numbers[0]), 2)}
 
 
 def heads(graph: Graph) -> dict[str, Array]:

@@ -11,12 +11,15 @@ from dlcheck.models.mistakes import (
     NOISY,
     OVERFITS,
     STUCK,
+    UNSTABLE,
     UNTRAINED,
     WEIGHTS,
+    WORSE,
     each,
     edit,
     ended,
     faults,
+    flowing,
     held,
     settings,
     with_fields,
@@ -27,6 +30,11 @@ from dlcheck.models.spec import COMPONENTS
 _ALL = tuple(component.name for component in COMPONENTS)
 _DROPPING = ("alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "nin", "googlenet", "inception_v3", "inception_v4")
 _BIASED = ("lenet5", "alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "nin", "googlenet")
+_NORMALIZED = ("inception_v2", "inception_v3", "inception_v4", "resnet18", "resnet34", "resnet50", "resnet101",
+               "resnet152")  # fmt: skip
+_HALVED = ("alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "nin")
+_SPARING = ("googlenet", "inception_v4")
+_SHARE = "the share of the paper; p is what is dropped, not what is kept"
 _DENSE = tuple(name for name in _ALL if name != "nin")
 
 
@@ -51,6 +59,26 @@ _COMMON = (
     *faults(_ALL, "unregistered", "layers are in a list that is no ModuleList", DEAD,
             "nn.ModuleList([...]): a Python list registers no parameters", held("unregistered")),
     *faults(_ALL, "frozen", "some layers are made frozen", UNTRAINED, "leave requires_grad on", held("frozen")),
+    *faults(_ALL, "zeros", "layers that follow each other start at zero", UNTRAINED,
+            "draw the weights: symmetric layers get no gradient", held("zeros")),
+    *faults(_ALL, "stopped", "a gradient ends on its way: detach or no_grad", UNTRAINED,
+            "leave detach, .data and no_grad out of forward", flowing("stopped")),
+    *faults(_ALL, "mixed", "the examples of a batch meet in one row", NOISY,
+            "x.flatten(1): the batch stays in front", flowing("mixed")),
+    *faults(_NORMALIZED, "untracked", "evaluation normalises by the batch", NOISY,
+            "track_running_stats=True, and training=self.training", flowing("untracked")),
+    *faults(_NORMALIZED, "unbatched", "training normalises by running statistics", UNSTABLE,
+            "train() leaves batch normalisation in training", flowing("unbatched")),
+    *faults(_NORMALIZED, "not-affine", "batch normalisation learns no scale and no shift", WORSE, "affine=True",
+            edit(each(m.norm, with_fields(scale=False, shift=False)))),
+    *faults(_HALVED, "dropout-tenth", "dropout drops a tenth", OVERFITS, _SHARE,
+            edit(each(m.dropout, with_fields(p=0.1)))),
+    *faults(_HALVED, "dropout-fifth", "dropout drops a fifth", OVERFITS, _SHARE,
+            edit(each(m.dropout, with_fields(p=0.2)))),
+    *faults(_SPARING, "dropout-half", "the last dropout drops half", WORSE, _SHARE,
+            edit(each(m.dropout, with_fields(p=0.5), -1))),
+    *faults((*_SPARING, "inception_v3"), "dropout-kept", "the last dropout drops the share to keep", WORSE, _SHARE,
+            edit(each(m.dropout, with_fields(p=0.8), -1))),
     *faults(_ALL, "leaky-relu", "ReLU leaks below zero", WEIGHTS, "max(x, 0)",
             edit(each(m.relu, with_fields(kind="leaky_relu")))),
     *faults(_BIASED, "no-biases", "convolutions have no bias", WEIGHTS, "bias=True without batch normalisation",

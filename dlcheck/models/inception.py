@@ -28,13 +28,14 @@ def googlenet(
     large_kernel: int = 5,
     conv_bias: bool = True,
     pools: str = "ceil",
+    dropout: float = 0.4,
 ) -> Network:
     """GoogLeNet: nine Inception modules, with auxiliary classifiers on the fourth and the seventh.
 
     Shapes: (3, 224, 224) -> (num_classes,).
     Conventions: with heads (pooled 5 x 5 with stride 3, or to 4 x 4) or without; local response normalisation in the
-    stem, none, or batch normalisation everywhere; 5 x 5 or 3 x 3 in the third branch; pools over the edge or padded, or
-    the last one 2 x 2.
+    stem, none, or batch normalisation everywhere; 5 x 5 or 3 x 3 in the third branch; pools
+    over the edge or padded, or the last one 2 x 2; the share that is dropped before the classes.
     Source: Szegedy et al. 2015, Going deeper with convolutions (arXiv 1409.4842), table 1 and figure 3.
     """
     bias = conv_bias or normalization != "batch_norm"
@@ -66,21 +67,24 @@ def googlenet(
             *(*module(128, 128, 256, 24, 64, 64), *module(112, 144, 288, 32, 64, 64), *head()),
             *(*module(256, 160, 320, 32, 128, 128), last_pool),
             *(*module(256, 160, 320, 32, 128, 128), *module(384, 192, 384, 48, 128, 128)),
-            *(GlobalPool(), Flatten(), Dropout(0.4), Linear(num_classes)),
+            *(GlobalPool(), Flatten(), Dropout(dropout), Linear(num_classes)),
         ),
     )
 
 
-def inception_v2(num_classes: int = 1000, conv_bias: bool = True, pools: str = "ceil", dropout: float = 0.0) -> Network:
+def inception_v2(
+    num_classes: int = 1000, conv_bias: bool = True, pools: str = "ceil", dropout: float = 0.0, scale: bool = True
+) -> Network:
     """BN-Inception: GoogLeNet with batch normalisation, and two 3 x 3 convolutions in the place of 5 x 5.
 
     Shapes: (3, 224, 224) -> (num_classes,).
-    Conventions: a bias before batch normalisation or none; pools over the edge or padded; dropout at the end or none.
+    Conventions: a bias before batch normalisation or none; pools over the edge or padded; dropout at the end or none;
+    batch normalisation with a scale or a shift alone.
     Source: Ioffe, Szegedy 2015, Batch normalization (arXiv 1502.03167), appendix and figure 5.
     """
 
     def conv(channels: int, kernel: int, stride: int = 1) -> Layers:
-        return Conv(channels, kernel, stride, kernel // 2, bias=conv_bias), BatchNorm(), _RELU
+        return Conv(channels, kernel, stride, kernel // 2, bias=conv_bias), BatchNorm(scale=scale), _RELU
 
     pool = Pool("max", 3, 2, padding=1) if pools == "padded" else Pool("max", 3, 2, ceil=True)
 
@@ -113,24 +117,27 @@ def inception_v2(num_classes: int = 1000, conv_bias: bool = True, pools: str = "
     )
 
 
-def _normalized(channels: int, kernel: int | Pair, stride: int = 1, same: bool = True, bias: bool = False) -> Layers:
+def _normalized(channels: int, kernel: int | Pair, stride: int, same: bool, bias: bool, scale: bool) -> Layers:
     """A convolution, "same" or "valid" padded, with batch normalisation and ReLU, as Inception v3 and v4 have it."""
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = (height // 2, width // 2) if same else (0, 0)
-    return Conv(channels, kernel, stride, padding, bias=bias), BatchNorm(1e-3), _RELU
+    return Conv(channels, kernel, stride, padding, bias=bias), BatchNorm(1e-3, scale), _RELU
 
 
-def inception_v3(num_classes: int = 1000, heads: str = "none", conv_bias: bool = False) -> Network:
+def inception_v3(
+    num_classes: int = 1000, heads: str = "none", conv_bias: bool = False, dropout: float = 0.5, scale: bool = True
+) -> Network:
     """Inception v3: factorised convolutions, with one batch-normalised auxiliary classifier.
 
     Shapes: (3, 299, 299) -> (num_classes,).
-    Conventions: with the head or without; a bias before batch normalisation or none.
+    Conventions: with the head or without; a bias before batch normalisation or none; the share that is dropped; batch
+    normalisation with a scale or a shift alone.
     Source: Szegedy et al. 2016, Rethinking the Inception architecture (arXiv 1512.00567), table 1 and figures 5 to 10,
     with the widths of the authors' own code.
     """
 
     def conv(channels: int, kernel: int | Pair, stride: int = 1, same: bool = True) -> Layers:
-        return _normalized(channels, kernel, stride, same, conv_bias)
+        return _normalized(channels, kernel, stride, same, conv_bias, scale)
 
     pool, average = Pool("max", 3, 2), Pool("average", 3, 1, 1)
 
@@ -163,21 +170,21 @@ def inception_v3(num_classes: int = 1000, heads: str = "none", conv_bias: bool =
             *(*small(32), *small(64), *small(64), Concat(first)),
             *(*asymmetric(128), *asymmetric(160), *asymmetric(160), *asymmetric(192), *head),
             *(Concat(second), *spread(), *spread()),
-            *(GlobalPool(), Flatten(), Dropout(), Linear(num_classes)),
+            *(GlobalPool(), Flatten(), Dropout(dropout), Linear(num_classes)),
         ),
     )
 
 
-def inception_v4(num_classes: int = 1000, conv_bias: bool = False) -> Network:
+def inception_v4(num_classes: int = 1000, conv_bias: bool = False, scale: bool = True) -> Network:
     """Inception v4: a uniform design of 4, 7 and 3 modules of three kinds, with reductions between them.
 
     Shapes: (3, 299, 299) -> (num_classes,).
-    Conventions: a bias before batch normalisation or none.
+    Conventions: a bias before batch normalisation or none; a scale in it, or a shift alone.
     Source: Szegedy, Ioffe, Vanhoucke, Alemi 2017 (arXiv 1602.07261), figures 3 to 9.
     """
 
     def conv(channels: int, kernel: int | Pair, stride: int = 1, same: bool = True) -> Layers:
-        return _normalized(channels, kernel, stride, same, conv_bias)
+        return _normalized(channels, kernel, stride, same, conv_bias, scale)
 
     pool, average = Pool("max", 3, 2), Pool("average", 3, 1, 1)
     wide = (*conv(64, 1), *conv(64, (1, 7)), *conv(64, (7, 1)), *conv(96, 3, same=False))

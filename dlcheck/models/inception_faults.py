@@ -187,12 +187,26 @@ def _slid_pool_out(layers: Layers, number: int) -> Layers:
     return tuple(layer for i, layer in enumerate(layers) if i != pools[number])
 
 
-def _once_less(layers: Layers) -> Layers:
-    """The longest run of equal modules, shorter by one."""
-    counts = {layer: layers.count(layer) for layer in layers if isinstance(layer, Concat)}
-    often = max(counts, key=lambda layer: counts[layer])
-    at = layers.index(often)
-    return layers[:at] + layers[at + 1 :]
+def _once_less(run: int) -> Edit:
+    """One of the runs of equal modules, the longest first, shorter by one."""
+
+    def changed(layers: Layers) -> Layers:
+        counts = {layer: layers.count(layer) for layer in layers if isinstance(layer, Concat)}
+        at = layers.index(sorted(counts, key=lambda layer: -counts[layer])[run])
+        return layers[:at] + layers[at + 1 :]
+
+    return changed
+
+
+def _one_large_kernel(branch: Layers) -> Layers:
+    """One 5 x 5 convolution in the place of two of 3 x 3."""
+    first, second = [i for i, layer in enumerate(branch) if m.large(layer)]
+    large = replace(branch[first], kernel=5, padding=2)  # type: ignore[type-var]
+    return (*branch[:first], large, *branch[first + 1 : second])
+
+
+def _reductions_average(branches: tuple[Layers, ...]) -> tuple[Layers, ...]:
+    return tuple(map(_other_pool, branches)) if len(branches) == 3 else branches
 
 
 INCEPTION = (
@@ -272,5 +286,19 @@ INCEPTION = (
     *faults(_NORMALIZED, "relu-first", "ReLU stands before batch normalisation", WORSE,
             "convolution, normalisation, ReLU", edit(m.normalized_late)),
     *faults("inception_v4", "one-module-less", "there are six modules of the second kind", WORSE, "4, 7 and 3",
-            edit(_once_less)),
+            edit(_once_less(0))),
+    *faults("inception_v4", "first-kind-less", "there are three modules of the first kind", WORSE, "4, 7 and 3",
+            edit(_once_less(1))),
+    *faults("inception_v4", "third-kind-less", "there are two modules of the third kind", WORSE, "4, 7 and 3",
+            edit(_once_less(2))),
+    *faults(_LATER, "stem-padded", "the first convolution is padded", WORSE, "3 x 3 with stride 2, not padded",
+            edit(each(m.conv, with_fields(padding=1), 0))),
+    *faults(_NORMALIZED, "reduction-average", "the reductions' pool averages", WORSE, "the maximum",
+            edit(each(m.joined, wired(_reductions_average)))),
+    *faults("inception_v2", "last-module-average", "the last module's pool averages", WORSE, "the maximum in 5b",
+            edit(each(m.joined, _branch(3, _other_pool), -1))),
+    *faults("inception_v2", "one-large-kernel", "the third branch has one 5 x 5, not two 3 x 3", WORSE,
+            "two 3 x 3 convolutions", edit(each(m.joined, _branch(2, _one_large_kernel)))),
+    *faults("googlenet", "first-module", "module 3a is missing", WORSE, "the modules of the table",
+            edit(each(m.joined, nowhere, 0))),
 )  # fmt: skip

@@ -25,7 +25,7 @@ from dlcheck.models.declaration import (
     ResponseNorm,
     Sum,
     branches,
-    rows,
+    shape_through,
 )
 
 # What goes wrong, in the words of those whom it happens to.
@@ -196,7 +196,7 @@ def edited(component: str, *edits: Edit, fields: Callable[[Network], dict[str, A
 def possible(wrong: Network, right: Network) -> Network:
     """The wrong network, or the right one where the layers of the wrong one do not fit together."""
     try:
-        return wrong if list(rows(wrong)) else right
+        return wrong if shape_through(wrong.layers, wrong.image) else right
     except ValueError:
         return right
 
@@ -211,6 +211,11 @@ def another(component: str, other: str) -> Declare:
 def held(*wrong: str) -> Make:
     """The right layers, whose parameters are held wrongly."""
     return lambda component: edited(component, fields=lambda network: {"holding": wrong})
+
+
+def flowing(*wrong: str) -> Make:
+    """The right layers, through which numbers or gradients go wrongly."""
+    return lambda component: edited(component, fields=lambda network: {"flow": wrong})
 
 
 def normalized_late(layers: Layers) -> Layers:

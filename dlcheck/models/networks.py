@@ -37,18 +37,23 @@ def lenet5(
     Shapes: (1, 32, 32) -> (num_classes,), or (1, 28, 28) padded by 2.
     Conventions: C3 sees all maps or those of table I; which function squashes, and whether after the convolution, after
     the pooling or both; pooling by average, maximum or trainable sub-sampling. The output is linear, no radial units.
+    Or the network is Caffe's, of 20, 50 and 500, with maximum pooling and one ReLU, for (1, 28, 28) as they are.
     Source: LeCun, Bottou, Bengio, Haffner 1998, figure 2 and section II.B.
     """
+    if connections == "caffe":
+        pool = Pool("max", 2, 2)
+        dense: Layers = (Linear(500), Activation(), Linear(num_classes))
+        return Network("lenet5", (1, 28, 28), (Conv(20, 5), pool, Conv(50, 5), pool, Flatten(), *dense))
     squash = Activation(activation)
     after_convolution = (squash,) if squashed in ("convolution", "both") else ()
     after_pooling = (squash,) if squashed in ("pooling", "both") else ()
-    pool = {
+    pools = {
         "average": (Pool("average", 2, 2),),
         "max": (Pool("max", 2, 2),),
         "trainable": (Pool("average", 2, 2), Scale()),
     }[pooling]
     table = LENET_TABLE if connections == "partial" else ()
-    sampled: Layers = (*after_convolution, *pool, *after_pooling)
+    sampled: Layers = (*after_convolution, *pools, *after_pooling)
     first, second = Conv(6, 5, padding=(32 - image) // 2), Conv(16, 5, table=table)
     dense = (Linear(120), squash, Linear(84), squash, Linear(num_classes))
     return Network("lenet5", (1, image, image), (first, *sampled, second, *sampled, Flatten(), *dense))

@@ -75,7 +75,10 @@ def _resnet(
     stem_pool: str,
     stride: str = "",
 ) -> Network:
-    """The stem, four stages of residual units (of three convolutions where ``stride`` says which has the stride)."""
+    """The stem, four stages of residual units (of three convolutions where ``stride`` says which has the stride).
+
+    A stage halves the image in its first unit, or in the last one of the stage before.
+    """
     pool = Pool("max", 3, 2, padding=1) if stem_pool == "padded" else Pool("max", 3, 2, ceil=True)
     layers: Layers = (Conv(64, 7, stride=2, padding=3, bias=conv_bias), _NORM, _RELU, pool)
     before = 64
@@ -83,7 +86,8 @@ def _resnet(
         width = 64 << stage
         after = 4 * width if stride else width
         for index in range(depth):
-            step = 2 if stage and not index else 1
+            halves = stage < 3 and index == depth - 1 if stride == "last_unit" else stage and not index
+            step = 2 if halves else 1
             body = bottleneck(width, after, step, stride, conv_bias) if stride else basic(width, step, conv_bias)
             layers += residual(body, shortcut_to(before, after, step, shortcut, conv_bias))
             before = after
@@ -109,11 +113,11 @@ def bottleneck(width: int, after: int, stride: int, where: str = "3x3", bias: bo
 
 
 def shortcut_to(before: int, after: int, stride: int, kind: str = "B", bias: bool = False) -> Layers:
-    """The shortcut: the identity where shapes agree (but with C), else zero channels (A) or a projection (B, C)."""
-    fits = before == after and stride == 1
-    if fits and kind != "C":
+    """The shortcut: the identity where channels agree (but with C), else zero channels (A) or a projection (B, C)."""
+    if before == after and stride == 1 and kind != "C":
         return ()
-    return (Subsample(after, stride),) if kind == "A" else (Conv(after, 1, stride=stride, bias=bias), _NORM)
+    unweighted = kind == "A" or (kind == "B" and before == after)
+    return (Subsample(after, stride),) if unweighted else (Conv(after, 1, stride=stride, bias=bias), _NORM)
 
 
 def residual(body: Layers, shortcut: Layers = ()) -> Layers:

@@ -145,10 +145,38 @@ def _first_stage_strided(layers: Layers) -> Layers:
     return (*layers[:first], Sum((strided, projected)), *layers[first + 1 :])
 
 
-def _unit_out(layers: Layers) -> Layers:
-    """One unit less in the last stage."""
-    last = [i for i, layer in enumerate(layers) if isinstance(layer, Sum)][-1]
-    return layers[:last] + layers[last + 2 :]
+def _stages(layers: Layers) -> list[list[int]]:
+    """The places of the units of each stage, told by the width of what they add."""
+    found: dict[int, list[int]] = {}
+    for index, layer in enumerate(layers):
+        if isinstance(layer, Sum):
+            width = next(part.channels for part in reversed(layer.branches[0]) if isinstance(part, Conv))
+            found.setdefault(width, []).append(index)
+    return list(found.values())
+
+
+def _unit_out(stage: int) -> Edit:
+    """One unit less in a stage: its second."""
+
+    def changed(layers: Layers) -> Layers:
+        out = _stages(layers)[stage][1]
+        return layers[:out] + layers[out + 2 :]
+
+    return changed
+
+
+def _stages_exchanged(layers: Layers) -> Layers:
+    """As many units in the second stage as the third should have, and the other way round."""
+    stages = _stages(layers)
+    second, third = ([layers[i : i + 2] for i in stages[number]] for number in (1, 2))
+    longer = (*second, *(second[1:2] * (len(third) - len(second))))
+    shorter = (*third[: len(second) - 1], third[-1])
+    units = tuple(layer for unit in (*longer, *shorter) for layer in unit)
+    return (*layers[: stages[1][0]], *units, *layers[stages[2][-1] + 2 :])
+
+
+def _second_relu_out(body: Layers, shortcut: Layers) -> Layers:
+    return (Sum((each(m.relu, nowhere, 1)(body), shortcut)),)
 
 
 def _cifar_stem(layers: Layers) -> Layers:
@@ -189,9 +217,9 @@ RESIDUAL = (
     *faults(_ALL, "shortcut-twice", "the shortcut is added twice", UNSTABLE, "F(x) + x",
             edit(_units(lambda body, shortcut: (Sum((body, (*shortcut, Sum(((), ()))))),))),
             ("yakhyo/darknet-pytorch/issues/2",), resnet18="resnet-shortcut-added-twice"),
-    *faults(_ALL, "inplace-relu-overwrites-identity", "a leading ReLU in place rectifies the shortcut", WORSE,
-            "leave x as it is: relu(x), not relu_(x)", edit(_relu_overwrites),
-            ("rosinality/vq-vae-2-pytorch/issues/60", "iduta/iresnet/issues/2"),
+    *faults(_ALL, "last-sum-relu", "the last sum has no ReLU, as if units began with relu_(x)", WORSE,
+            "relu(F(x) + x) in every unit, and relu(x), not relu_(x), on what a shortcut needs",
+            edit(_relu_overwrites), ("rosinality/vq-vae-2-pytorch/issues/60", "iduta/iresnet/issues/2"),
             resnet18="resnet-inplace-relu-overwrites-identity"),
     *faults(_ALL, "no-shortcut", "there are no shortcuts: the network is plain", STUCK, "relu(F(x) + x)",
             edit(each(m.added, _plain))),
@@ -255,7 +283,21 @@ RESIDUAL = (
             edit(_stride_out(2))),
     *faults(_ALL, "stage-1-stride", "the first stage halves the image too", WORSE, "stride 2 in stages 2, 3 and 4",
             edit(_first_stage_strided)),
-    *faults(_ALL, "unit-missing", "the last stage lacks a unit", WORSE, "the units of table 1", edit(_unit_out)),
+    *faults(_ALL, "unit-missing", "the last stage lacks a unit", WORSE, "the units of table 1", edit(_unit_out(3))),
+    *(
+        fault
+        for stage, place in enumerate(("first", "second", "third"))
+        for fault in faults(_ALL, f"{place}-unit-missing", f"the {place} stage lacks a unit", WORSE,
+                            "the units of table 1", edit(_unit_out(stage)))
+    ),
+    *faults(_ALL[1:], "stages-exchanged", "the second and third stage exchange their numbers of units", WORSE,
+            "the units of table 1", edit(_stages_exchanged)),
+    *faults(_BOTTLENECKS, "second-relu", "there is no ReLU after the 3 x 3 convolutions", LINEAR,
+            "ReLU between the convolutions", edit(_units(_second_relu_out))),
+    *faults(_ALL, "linear", "there is no ReLU at all", LINEAR, "ReLU between the convolutions, and after sums",
+            edit(each(m.relu, nowhere))),
+    *faults(_ALL, "stem-pool-unpadded", "the first pool is not padded", WORSE, "padding=1, or ceil_mode=True",
+            edit(each(m.pool, with_fields(padding=0, ceil=False), 0))),
     *_ANOTHERS,
     *faults(_ALL, "flattened", "the final average is missing", SLOW, "the average of each map, then one dense layer",
             edit(each(m.final_pool, nowhere))),

@@ -11,6 +11,13 @@ _LECUN = Source(
     "section II.B, figure 2, table I",
     "https://doi.org/10.1109/5.726791",
 )
+_CAFFE_LENET = Source("BVLC/caffe", "examples/mnist/lenet.prototxt", "https://github.com/BVLC/caffe")
+_TORCHVISION = Source(
+    "torchvision 0.29", "models/googlenet.py, models/inception.py", "https://github.com/pytorch/vision"
+)
+_SLIM = Source("TensorFlow models", "research/slim/nets", "https://github.com/tensorflow/models")
+_KERAS_V3 = Source("keras-team/keras", "applications/inception_v3.py", "https://github.com/keras-team/keras")
+_SLIM_RESNET = Source("tensorflow/models#2130", "", "https://github.com/tensorflow/models/issues/2130")
 _KRIZHEVSKY = Source(
     "Krizhevsky, Sutskever, Hinton 2012, ImageNet classification with deep convolutional neural networks",
     "section 3.5, figure 2",
@@ -56,12 +63,22 @@ def _option(name: str, says: str, followed_by: tuple[str, ...] = (), **keywords:
     return Option(name, says, keywords, followed_by)
 
 
-def _bias(default: bool, with_bias: tuple[str, ...], without: tuple[str, ...]) -> Convention:
-    """Whether convolutions keep a bias that batch normalisation takes away again."""
+def _bias(
+    default: bool, with_bias: tuple[str, ...], without: tuple[str, ...], unscaled: tuple[str, ...] = ()
+) -> Convention:
+    """Whether convolutions keep a bias that batch normalisation takes away again; some leave its scale out too."""
     kept = _option("kept", "every convolution has a bias", with_bias, conv_bias=True)
     dropped = _option("none", "no convolution before batch normalisation has one", without, conv_bias=False)
     options = (kept, dropped) if default else (dropped, kept)
-    return _convention("conv_bias", "The bias of convolutions before batch normalisation", *options)
+    if unscaled:
+        says = "no convolution has one, and batch normalisation no scale"
+        options += (_option("shift_only", says, unscaled, conv_bias=False, scale=False),)
+    return _convention(
+        "conv_bias",
+        "The bias of convolutions before batch normalisation",
+        *options,
+        sources=(_KERAS_V3, _SLIM) if unscaled else (),
+    )
 
 
 _LENET = (
@@ -70,7 +87,8 @@ _LENET = (
         "Which maps of the second layer each map of the third sees",
         _option("full", "all six", ("tutorials", "d2l"), connections="full"),
         _option("partial", "those of table I", ("LeCun et al.",), connections="partial"),
-        sources=(_LECUN,),
+        _option("caffe", "all 20, of 50; then 500, and one ReLU", ("Caffe's examples",), connections="caffe"),
+        sources=(_LECUN, _CAFFE_LENET),
     ),
     _convention(
         "activation",
@@ -218,6 +236,20 @@ _GOOGLENET = (
         _PADDED,
         _option("last_2x2", "over the edge, the last pool 2 x 2", ("torchvision",), pools="last_2x2"),
     ),
+    _convention(
+        "dropout",
+        "The share that is dropped before the classes",
+        _option("0.4", "two in five", ("the paper", "Caffe"), dropout=0.4),
+        _option("0.2", "one in five", ("torchvision", "TF-slim"), dropout=0.2),
+        sources=(_SZEGEDY, _TORCHVISION, _SLIM),
+    ),
+)
+_V3_DROPOUT = _convention(
+    "dropout",
+    "The share that is dropped before the classes",
+    _option("0.5", "half", ("torchvision",), dropout=0.5),
+    _option("0.2", "one in five", ("TF-slim",), dropout=0.2),
+    sources=(_TORCHVISION, _SLIM),
 )
 _V3_HEADS = _convention(
     "heads",
@@ -227,7 +259,7 @@ _V3_HEADS = _convention(
     sources=(_RETHINKING,),
 )
 _V2 = (
-    _bias(True, ("Caffe",), ("TF-slim",)),
+    _bias(True, ("Caffe",), ("PyTorch ports",), ("TF-slim",)),
     _convention("pools", "Windows at the edge", _OVER_EDGE, _PADDED),
     _convention(
         "dropout",
@@ -241,7 +273,8 @@ _STRIDE = _convention(
     "The stride of a bottleneck",
     _option("3x3", "in its 3 x 3 convolution", ("torchvision", "fb.resnet.torch", "timm"), stride="3x3"),
     _option("1x1", "in its first 1 x 1 convolution", ("the paper", "Keras"), stride="1x1"),
-    sources=(_HE,),
+    _option("last_unit", "in the 3 x 3 of the last unit of a stage", ("TF-slim",), stride="last_unit"),
+    sources=(_HE, _SLIM_RESNET),
 )
 _RESNET = (
     _convention(
@@ -340,14 +373,14 @@ COMPONENTS = (
         "Inception with factorised convolutions: n x n as 1 x n and n x 1.",
         r"7{\times}7 \to 7{\times}1 \circ 1{\times}7",
         (_RETHINKING,),
-        (_V3_HEADS, _bias(False, (), ("torchvision", "Keras"))),
+        (_V3_HEADS, _bias(False, (), ("torchvision",), ("Keras", "TF-slim")), _V3_DROPOUT),
     ),
     _component(
         "inception_v4",
         "A uniform Inception: a stem, then 4, 7 and 3 modules of three kinds with reductions between them.",
         r"\text{stem} \to 4 A \to R_A \to 7 B \to R_B \to 3 C",
         (_V4,),
-        (_bias(False, (), ("timm", "TF-slim")),),
+        (_bias(False, (), ("timm",), ("TF-slim",)),),
     ),
     _resnet(18, "2, 2, 2 and 2"),
     _resnet(34, "3, 4, 6 and 3"),

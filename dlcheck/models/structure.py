@@ -4,7 +4,7 @@ A graph is made of a declaration, or of what a module is seen to do; ``Graph.add
 several ways (a dense layer as a convolution over the whole image, ReLU before or after a max pool, groups as towers).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -23,13 +23,12 @@ from dlcheck.models.declaration import (
     Network,
     Pool,
     ResponseNorm,
-    Row,
     Scale,
     Shape,
     Subsample,
     Sum,
     pair,
-    rows,
+    shape_after,
 )
 
 MONOTONE = ("relu", "tanh", "sigmoid", "scaled_tanh")
@@ -63,6 +62,7 @@ class Graph:
         self.nodes = [Node("image", (), (), image)]
         self.outputs: list[int] = []
         self._known: dict[Node, int] = {}
+        self._ranks: dict[tuple[int, tuple[str, ...]], list[int]] = {}
 
     def add(
         self,
@@ -76,10 +76,11 @@ class Graph:
         return self._rewritten(Node(op, numbers, tuple(inputs), shape, table))
 
     def _put(self, node: Node) -> int:
-        if node.op in _STATELESS and node in self._known:
-            return self._known[node]
+        if node.op in _STATELESS:
+            if node in self._known:
+                return self._known[node]
+            self._known[node] = len(self.nodes)
         self.nodes.append(node)
-        self._known[node] = len(self.nodes) - 1
         return len(self.nodes) - 1
 
     def _rewritten(self, node: Node) -> int:
@@ -208,7 +209,9 @@ class Graph:
             (source,) = parts_of
             into = self.nodes[source].shape[0]
             sees = [node.numbers if node.op == "select" else tuple(range(into)) for node in sources]
-            table = tuple(tuple(map(int, s)) for s, node in zip(sees, fed, strict=True) for _ in range(node.shape[0]))
+            # the order in which a map sees others is that of its weights, which are learned
+            ordered = [tuple(sorted(map(int, seen))) for seen in sees]
+            table = tuple(seen for seen, node in zip(ordered, fed, strict=True) for _ in range(node.shape[0]))
             return self._tabled(source, into, geometry, bias, shape, table)
         together = self._together(inputs)
         if together is None or len({(node.shape[0], node.numbers[0]) for node in fed}) != 1:
@@ -232,34 +235,46 @@ class Graph:
     def finished(self, outputs: Sequence[int]) -> "Graph":
         """The graph of what the outputs need: the deepest one first, sums of sums taken together."""
         needed = _ancestors(self.nodes, outputs)
-        consumers: dict[int, list[int]] = {}
-        for index in needed:
-            for source in self.nodes[index].inputs:
-                consumers.setdefault(source, []).append(index)
+        inner = self._sums_within_sums(needed)
         graph, places = Graph(self.nodes[0].shape), {0: 0}
-        for index in sorted(needed - {0}):
+        for index in sorted(needed - inner - {0}):
             node = self.nodes[index]
-            if node.op == "sum" and [self.nodes[later].op for later in consumers.get(index, ())] == ["sum"]:
-                continue
-            graph.nodes.append(replace(node, inputs=tuple(places[source] for source in self._summands(node, places))))
-            places[index] = len(graph.nodes) - 1
-        depth = graph.ranks()
-        graph.outputs = sorted((places[output] for output in outputs), key=lambda index: -depth[index])
+            inputs = tuple([places[source] for source in (self._summands(node, inner) if inner else node.inputs)])
+            places[index] = len(graph.nodes)
+            graph.nodes.append(Node(node.op, node.numbers, inputs, node.shape, node.table))
+        graph.outputs = [places[output] for output in outputs]
+        if len(outputs) > 1:
+            depth = graph.ranks()
+            graph.outputs.sort(key=lambda index: -depth[index])
         return graph
 
-    def _summands(self, node: Node, places: dict[int, int]) -> list[int]:
-        """What feeds a node; of a sum that was left out, what feeds that."""
+    def _sums_within_sums(self, needed: set[int]) -> set[int]:
+        """Sums that nothing but one other sum needs."""
+        sums = {index for index in needed if self.nodes[index].op == "sum"}
+        found = {source for index in sums for source in self.nodes[index].inputs if source in sums}
+        if found:
+            needs = [source for index in needed for source in self.nodes[index].inputs if source in found]
+            found = {source for source in found if needs.count(source) == 1}
+        return found
+
+    def _summands(self, node: Node, inner: set[int]) -> list[int]:
+        """What feeds a node; of a sum within it, what feeds that."""
         found: list[int] = []
         for source in node.inputs:
-            found += [source] if source in places else self._summands(self.nodes[source], places)
+            found += self._summands(self.nodes[source], inner) if source in inner else [source]
         return found
 
     def ranks(self, ops: tuple[str, ...] = ()) -> list[int]:
         """For each node the most operations (of some kinds) on a way to it from the image."""
-        found: list[int] = []
+        key = len(self.nodes), ops
+        if key in self._ranks:
+            return self._ranks[key]
+        found = self._ranks[key] = []
         for node in self.nodes:
-            counts = not ops or node.op in ops
-            found.append(max((found[source] for source in node.inputs), default=0) + counts)
+            deepest = 0
+            for source in node.inputs:
+                deepest = max(deepest, found[source])
+            found.append(deepest + (not ops or node.op in ops))
         return found
 
 
@@ -297,37 +312,35 @@ def of_network(network: Network, training: bool = False) -> Graph:
     """The graph of a declaration; dropout and heads belong to training (and dropout that is always there)."""
     graph = Graph(network.image)
     heads: list[int] = []
-    end = _extended(graph, network.layers, 0, rows(network), training, heads)
+    end = _extended(graph, network.layers, 0, network.image, training, heads)
     return graph.finished([end, *heads])
 
 
-def _extended(graph: Graph, layers: Layers, at: int, table: Iterator[Row], training: bool, heads: list[int]) -> int:
-    """Add layers behind a node, reading their rows off the table; the node they end in."""
+def _extended(graph: Graph, layers: Layers, at: int, shape: Shape, training: bool, heads: list[int]) -> int:
+    """Add layers behind a node that gives numbers of some shape; the node they end in."""
     for layer in layers:
+        before, shape = shape, shape_after(layer, shape)
         match layer:
             case Sum(inner) | Concat(inner):
-                ends = [_extended(graph, branch, at, table, training, heads) for branch in inner]
-                op = "sum" if isinstance(layer, Sum) else "concat"
-                at = graph.add(op, (), ends, next(table).after.shape)
+                ends = [_extended(graph, branch, at, before, training, heads) for branch in inner]
+                at = graph.add("sum" if isinstance(layer, Sum) else "concat", (), ends, shape)
             case Head(inner, used, always):
                 own = heads if (training or always) and used else []
-                own.append(_extended(graph, inner, at, table, training, heads))
-                next(table)
+                own.append(_extended(graph, inner, at, before, training, heads))
             case _:
-                at = _added(graph, layer, at, next(table), training)
+                at = _added(graph, layer, at, before, shape, training)
     return at
 
 
-def _added(graph: Graph, layer: Layer, at: int, row: Row, training: bool) -> int:
-    before, after = row.before.shape, row.after.shape
+def _added(graph: Graph, layer: Layer, at: int, before: Shape, after: Shape, training: bool) -> int:
     match layer:
         case Conv(channels, kernel, stride, padding, groups, bias, table):
             slid = (*pair(kernel), stride, stride, *pair(padding))
             return graph.add("conv", (before[0] // groups, channels, *slid, groups, int(bias)), (at,), after, table)
         case Linear(features, bias):
             return graph.add("dense", (prod(before), features, int(bias)), (at,), after)
-        case BatchNorm():
-            return graph.add("batch_norm", (1, 1), (at,), after)
+        case BatchNorm(_, scale, shift):
+            return graph.add("batch_norm", (int(scale), int(shift)), (at,), after)
         case ResponseNorm(size):
             return graph.add("response_norm", (size,), (at,), after)
         case Activation(kind):
@@ -342,7 +355,7 @@ def _added(graph: Graph, layer: Layer, at: int, row: Row, training: bool) -> int
         case Dropout(p, always) if training or always:
             return graph.add("dropout", (p,), (at,), graph.nodes[at].shape)
         case Subsample(_, stride):
-            kept = graph.add("subsample", (stride,), (at,), (before[0], *after[1:]))
-            return graph.add("zero_channels", (after[0] - before[0],), (kept,), after)
+            kept, more = graph.add("subsample", (stride,), (at,), (before[0], *after[1:])), after[0] - before[0]
+            return graph.add("zero_channels", (more,), (kept,), after) if more else kept
         case _:
             return at

@@ -162,8 +162,11 @@ def _module(layer: Layer, shape: tuple[int, ...], in_place: bool) -> nn.Module:
             return conv
         case Linear(features, bias):
             return nn.Linear(shape[0], features, bias)
-        case BatchNorm(eps):
-            return nn.BatchNorm2d(shape[0], eps)
+        case BatchNorm(eps, scale, shift):
+            norm = nn.BatchNorm2d(shape[0], eps)
+            for name in (("weight",) if not scale else ()) + (("bias",) if not shift else ()):
+                norm.register_parameter(name, None)
+            return norm
         case ResponseNorm():
             return _ResponseNorm(layer)
         case Activation(kind):

@@ -151,7 +151,8 @@ def _clip_norm(component: Component) -> Rows:
     ]
     types += [replace(_clip(run=run, max_norm=1.0, norm_type=0.5), refusable=True) for run in ("clip", "norm")]
     yield "norm_type", "it obeys norm_type: 1, 3, infinity, and fractions", types
-    yield "in_place", "the gradients themselves are changed, not replaced", (_clip(run="held", max_norm=1.0),)
+    held = (_clip(run="held", max_norm=1.0),)
+    yield "in_place", "the gradients themselves are changed, not replaced", held, None, "values", "advice"
     yield "epsilon", "what is added to the norm is one of those in use", (_clip(tiny, max_norm=5e-4),)
     yield "scalars", "numbers without axes are clipped too", (_clip(SCALARS, max_norm=1.0),)
     yield "zeros", "gradients of zeros stay zeros, not NaN", (_clip(zeros, max_norm=1.0),)
@@ -169,8 +170,8 @@ def _clip_norm(component: Component) -> Rows:
     yield "float32", "it is right in float32", _in_dtypes(("float32",), _clip(max_norm=1.0), returned[0])
     yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, _clip(max_norm=1.0))
     loud: list[Array | None] = [np.array([320.0, -2.5, 1.25]), np.array([-4.0])]
-    says = "elements whose squares are beyond float16"
-    yield "half_squares", says, (replace(_clip(loud, run="held", max_norm=64.0), dtype="float16"),)
+    loud_half = (replace(_clip(loud, max_norm=64.0), dtype="float16"),)
+    yield "half_squares", "elements may have squares beyond float16", loud_half, None, "values", "advice"
     yield (
         "layouts",
         "it takes gradients that are views",
@@ -192,7 +193,8 @@ def _clip_value(component: Component) -> Rows:
     handed = _clip([GRADS[0]], given_as="alone", clip_value=1.0), _clip(given_as="generator", clip_value=1.0)
     yield "handed_over", "it takes a single tensor, and a generator, which can be gone through once", handed
     yield "scalars", "numbers without axes are bounded too", (_clip(SCALARS, clip_value=1.0),)
-    yield "in_place", "the gradients themselves are changed, not replaced", (_clip(run="held", clip_value=1.0),)
+    held = (_clip(run="held", clip_value=1.0),)
+    yield "in_place", "the gradients themselves are changed, not replaced", held, None, "values", "advice"
     yield "infinite", "infinite elements are bounded too", (_clip(infinite, clip_value=1.0),)
     yield "nan", "NaN stays NaN and touches no other element", (_clip(undefined, clip_value=1.0),)
     yield "float32", "it is right in float32", _in_dtypes(("float32",), _clip(clip_value=1.0))

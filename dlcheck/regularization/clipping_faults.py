@@ -117,17 +117,6 @@ def gone(given_as: str, before: list[Array | None], after: list[Array | None]) -
     return before if given_as == "generator" else after
 
 
-def untouched(before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
-    return before
-
-
-def _squared_in_half(grads: Grads, p: float) -> float:
-    """The norm whose powers are of half precision, which elements as large as here exceed in that only."""
-    with np.errstate(over="ignore"):
-        powers = np.abs(_all(grads)) ** (1 if np.isinf(p) else p)
-    return np.inf if np.any(powers > np.finfo(np.float16).max) else _norm_of(_all(grads), p)
-
-
 def _norm(id: str, says: str, effect: str, fix: str, replaces: dict[str, Any], *happened: str) -> Fault:
     return Fault(id, "clip_grad_norm", says, effect, fix, replaces, happened)
 
@@ -248,15 +237,6 @@ NORM = (
         "sum(|g|^p)^(1/p) for any p",
         _given(lambda norm_type=2.0, **_: {
             "norm_type": max(np.trunc(norm_type), 1.0)}),
-    ),
-    _norm(
-        "clip-norm-squares-overflow", "the powers overflow in half precision", "Large gradients become zeros.",
-        "norms in float32", _scaled(norm=_squared_in_half),
-    ),
-    _norm(
-        "clip-norm-gradient-replaced", "p.grad is replaced by another tensor",
-        "Buffers that share its memory, those of distributed training say, stay as they were.", "p.grad.mul_(factor)",
-        {"held": untouched},
     ),
     _norm(
         "clip-norm-one-of-norms", "norms of tensors are joined by the 2-norm", "Another norm is bounded.",

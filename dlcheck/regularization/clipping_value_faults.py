@@ -7,7 +7,7 @@ import numpy as np
 
 from dlcheck.component import Fault
 from dlcheck.regularization import reference
-from dlcheck.regularization.clipping_faults import NOT_BOUNDED, SHRUNK, TURNED, Array, gone, rows_only, untouched
+from dlcheck.regularization.clipping_faults import NOT_BOUNDED, SHRUNK, TURNED, Array, gone, rows_only
 from dlcheck.regularization.reference import Grads
 
 
@@ -108,11 +108,6 @@ VALUE = (
     _value(
         "clip-value-half", "the limits are half of what is asked for", SHRUNK, "clamp to [-c, c]",
         _elements(lambda grad, limit: np.clip(grad, -limit / 2, limit / 2)),
-    ),
-    _value(
-        "clip-value-gradient-replaced", "p.grad is replaced by another tensor",
-        "Buffers that share its memory, those of distributed training say, stay as they were.",
-        "p.grad.clamp_(-c, c)", {"held": untouched},
     ),
     _value(
         "clip-value-single-tensor", "a single tensor is gone through row by row", "Nothing is clipped.",

@@ -111,9 +111,7 @@ SCOPE = Convention(
     "whose norm is bounded",
     (
         Option("all", "all gradients have one", {"scope": "all"}, ("PyTorch", "tf.clip_by_global_norm", "optax")),
-        Option(
-            "each", "each has its own", {"scope": "each"}, ("Keras clipnorm", "tf.clip_by_norm", "BertAdam")
-        ),
+        Option("each", "each has its own", {"scope": "each"}, ("Keras clipnorm", "tf.clip_by_norm", "BertAdam")),
     ),
     (
         TENSORFLOW,

@@ -9,7 +9,7 @@ import torch
 
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
-from dlcheck.conformance.adapters.tracing import memory, traced
+from dlcheck.conformance.adapters.tracing import Zeros, memory, traced
 from dlcheck.conformance.adapters.translation import Translator
 from dlcheck.conformance.forms.model import observed
 from dlcheck.conformance.implementation import Implementation, Misbehaviour, NotProvided, Observation, Refused
@@ -22,7 +22,7 @@ _SMALL = 64 * 64
 """Numbers of a channel of an image up to which a network is run on numbers, which show more than shapes."""
 
 Seen = tuple[Graph, Graph, frozenset[str]]
-"""The graphs in training and in evaluation, and what is wrong with how it holds its parameters."""
+"""The graphs in training and in evaluation, and what is wrong beside them: mistakes of HOLDING and of FLOW."""
 
 
 class Model(Implementation):
@@ -38,8 +38,9 @@ class Model(Implementation):
         key = tuple(case.settings.items())
         if key not in self._seen:
             self._seen[key] = self._looked_at(case)
-        training, evaluation, holding = self._seen[key]
-        return observed(case.run, lambda trained: training if trained else evaluation, lambda: holding)
+        training, evaluation, wrong = self._seen[key]
+        graphs = {True: training, False: evaluation}
+        return observed(case.run, graphs.__getitem__, lambda: used_parameters(training), lambda: wrong)
 
     def _looked_at(self, case: Case) -> Seen:
         """As seen on the image on which it does least: one of another size may need a pool to be made to fit."""
@@ -69,13 +70,15 @@ class Model(Implementation):
     def _called(self, case: Case, image: tuple[int, ...], device: str) -> tuple[Seen, bool]:
         with torch.random.fork_rng(devices=[]), torch.device(device):
             torch.manual_seed(self.seed)
-            module = self._made(case)
-            training, translator, uses = _graph(module.train(), torch.ones(_BATCH, *image))
-            evaluation, *_ = _graph(module.eval(), torch.ones(_BATCH, *image))
-        holding = _holding(module, uses, training, translator)
+            with Zeros() as zeros:
+                module = self._made(case)
+            training, translator, uses = _graph(module.train(), torch.ones(_BATCH, *image), zeros.found())
+            with torch.no_grad():
+                evaluation, evaluated, _ = _graph(module.eval(), torch.ones(_BATCH, *image))
+        wrong = _holding(module, uses, training, translator) | _flow(translator, evaluated)
         if module is self.code:  # whoever made it may have frozen what is learned already
-            holding -= {"frozen"}
-        return (training, evaluation, holding), translator.derived_weights
+            wrong -= {"frozen", "unbatched"}
+        return (training, evaluation, wrong), translator.derived_weights
 
     def _made(self, case: Case) -> torch.nn.Module:
         if isinstance(self.code, torch.nn.Module):
@@ -88,9 +91,11 @@ class Model(Implementation):
         return made
 
 
-def _graph(module: Callable[..., Any], image: torch.Tensor) -> tuple[Graph, Translator, list[torch.Tensor]]:
+def _graph(
+    module: Callable[..., Any], image: torch.Tensor, zeros: frozenset[int] = frozenset()
+) -> tuple[Graph, Translator, list[torch.Tensor]]:
     trace, outputs = traced(module, image)
-    translator = Translator(trace)
+    translator = Translator(trace, zeros)
     return translator.graph_of(outputs), translator, trace.constants(outputs)
 
 
@@ -107,7 +112,15 @@ def _holding(module: torch.nn.Module, uses: list[torch.Tensor], graph: Graph, tr
         idle = bool(held.keys() - {place for place, _ in often})
     unknown = any(isinstance(tensor, torch.nn.Parameter) and memory(tensor) not in held for tensor in uses)
     frozen = not all(parameter.requires_grad for parameter in module.parameters())
-    found = {"idle": idle, "shared": max(often.values(), default=0) > 1, "unregistered": unknown, "frozen": frozen}
+    found = {"idle": idle, "shared": max(often.values(), default=0) > 1, "unregistered": unknown, "frozen": frozen,
+             "zeros": translator.zeros_in_a_row()}  # fmt: skip
+    return frozenset(name for name, wrong in found.items() if wrong)
+
+
+def _flow(training: Translator, evaluation: Translator) -> frozenset[str]:
+    """What is wrong with what goes through a module, and back."""
+    found = {"stopped": "stopped" in training.flow, "mixed": "mixed" in training.flow | evaluation.flow,
+             "unbatched": "running" in training.flow, "untracked": "batch" in evaluation.flow}  # fmt: skip
     return frozenset(name for name, wrong in found.items() if wrong)
 
 

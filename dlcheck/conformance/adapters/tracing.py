@@ -15,6 +15,8 @@ WHOLE = frozenset(
      "feature_dropout", "feature_alpha_dropout", "scaled_dot_product_attention")
 )  # fmt: skip
 """Functions that are recorded by name, not by what they are made of."""
+STOPPED = "stopped"
+"""The name of a record that hands on what it is given, but no gradient back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Trace:
     def __init__(self, image: torch.Tensor):
         self.records = [Record("image", lambda: None, (), {}, tuple(image.shape))]
         self._views: dict[int, dict[tuple[Any, ...], int]] = {}
+        self._learned: set[int] = set()
+        self._ungraded: set[int] = set()
         self._alive: list[torch.Tensor] = []
         self.place(image, 0)
 
@@ -76,6 +80,15 @@ class Trace:
         known = self._views.get(memory(tensor), {})
         return known.get(_view(tensor), next(iter(known.values()), None))
 
+    def read(self, tensor: torch.Tensor) -> int | None:
+        """The same, for something that a gradient should go back from: a record of STOPPED where it ends there."""
+        record = self.find(tensor)
+        if record is None or tensor.requires_grad or not tensor.is_floating_point() or not torch.is_grad_enabled():
+            return record
+        if record in self._learned and (record in self._ungraded or self.records[record].name == "detach"):
+            return self._made(STOPPED, lambda x: x, [record], tuple(tensor.shape))
+        return record
+
     def constants(self, outputs: Sequence[int]) -> list[torch.Tensor]:
         """The tensors, not made of the input, that went into some records, once for each use."""
         found, waiting = set(outputs), list(outputs)
@@ -89,7 +102,7 @@ class Trace:
     def note(self, name: str, function: Callable[..., Any], args: Any, keywords: Any, result: Any) -> None:
         """Record a call where something traced went in and a tensor came out."""
         flat, spec = pytree.tree_flatten((args, keywords))
-        found = [self.find(value) if isinstance(value, torch.Tensor) else None for value in flat]
+        found = [self.read(value) if isinstance(value, torch.Tensor) else None for value in flat]
         sources = [record for record in found if record is not None]
         outputs = [value for value in pytree.tree_leaves(result) if isinstance(value, torch.Tensor)]
         if not sources or not outputs:
@@ -98,6 +111,11 @@ class Trace:
         args, keywords = pytree.tree_unflatten(given, spec)
         number = len(self.records)
         self.records.append(Record(name, function, args, keywords, tuple(outputs[0].shape), sources))
+        learned = any(isinstance(value, torch.Tensor) and value.requires_grad for value in flat)
+        if learned or not self._learned.isdisjoint(sources):
+            self._learned.add(number)
+            if not torch.is_grad_enabled():
+                self._ungraded.add(number)
         in_place = any(outputs[0] is value for value in flat)
         for position, output in enumerate(outputs):
             if position and isinstance(result, list):  # chunks: each is its own part
@@ -148,6 +166,31 @@ _SHORTCUTS: Mapping[str, Callable[..., Any]] = {
 """What torch works out in Python, and slowly, for tensors without numbers."""
 
 
+class Zeros(TorchDispatchMode):
+    """Which memory was last filled with zeros, as far as what is done in its context shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._filled: dict[int, torch.Tensor] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if isinstance(result, torch.Tensor) and (name.endswith("_") or not func.is_view):
+            zeros = name in _ZEROS or (name in ("fill_", "full", "full_like") and args[1] == 0)
+            self._filled.pop(memory(result), None)
+            if zeros:
+                self._filled[memory(result)] = result  # kept, for memory that is freed would be used again
+        return result
+
+    def found(self) -> frozenset[int]:
+        """The memory of all of them."""
+        return frozenset(self._filled)
+
+
+_ZEROS = frozenset(("zero_", "zeros", "zeros_like", "new_zeros"))
+
+
 class _Functions(TorchFunctionMode):
     """Records the functions of WHOLE, and hides what they are made of."""
 
@@ -175,13 +218,13 @@ def _changes(name: str, keywords: Mapping[str, Any]) -> bool:
 
 
 def traced(module: Callable[..., Any], image: torch.Tensor) -> tuple[Trace, list[int]]:
-    """Call a module with an image: the records, and those of them that came out.
+    """Call a module with an image: the records, and those of them that came out; gradients are followed where enabled.
 
     Raises TypeError where no tensor came out that the image had gone into.
     """
     trace = Trace(image)
     operations = _Operations(trace)
-    with torch.no_grad(), operations, _Functions(operations):
+    with operations, _Functions(operations):
         result = module(image)
     outputs = list(_outputs(trace, result))
     if not outputs:
@@ -191,6 +234,6 @@ def traced(module: Callable[..., Any], image: torch.Tensor) -> tuple[Trace, list
 
 def _outputs(trace: Trace, result: Any) -> Iterator[int]:
     for value in pytree.tree_leaves(result):
-        record = trace.find(value) if isinstance(value, torch.Tensor) else None
+        record = trace.read(value) if isinstance(value, torch.Tensor) else None
         if record is not None:
             yield record

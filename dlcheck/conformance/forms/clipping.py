@@ -17,12 +17,7 @@ def _reached(given_as: str, before: list[Array | None], after: list[Array | None
     return after
 
 
-def _held(before: list[Array | None], after: list[Array | None]) -> list[Array | None]:
-    """What the tensors hold that were the gradients before."""
-    return after
-
-
-DRIVER = {"reached": _reached, "held": _held}
+DRIVER = {"reached": _reached}
 """What surrounds clipping."""
 
 
@@ -46,9 +41,9 @@ def _named(grads: list[Array | None]) -> Mapping[str, Array]:
 
 def held(reference: Reference, case: Case) -> Observation:
     """What the tensors that were the gradients hold afterwards, as whoever shares their memory sees it."""
-    before, result = _clipped(reference, case)
+    _, result = _clipped(reference, case)
     after = result[0] if isinstance(result, tuple) else result
-    return Observation(_named(reference.required("held")(before, after)), {"dtype": case.dtype, "purity": True})
+    return Observation(_named(after), {"dtype": case.dtype, "purity": True})
 
 
 def norm(reference: Reference, case: Case) -> Observation:

@@ -1,7 +1,7 @@
 """Networks: the reference gives a declaration, and what is compared are arrays that describe its structure.
 
-No weights are looked at. Every aspect of ``dlcheck.models.description`` is a run, seen in training; so are the
-parameters and what differs in evaluation.
+No weights are looked at, but whether they start at zero. Every aspect of ``dlcheck.models.description`` is a run, seen
+in training; so are the number of parameters, how they are held, what flows, and what differs in evaluation.
 """
 
 from collections.abc import Callable, Collection
@@ -18,15 +18,21 @@ from dlcheck.models import description
 from dlcheck.models.declaration import Dropout, Head, Network, parameter_count
 from dlcheck.models.structure import Graph, of_network
 
-HOLDING = ("idle", "shared", "unregistered", "frozen")
+HOLDING = ("idle", "shared", "unregistered", "frozen", "zeros")
 """Mistakes in how parameters are held."""
+FLOW = ("stopped", "mixed", "untracked", "unbatched")
+"""Mistakes in what goes forwards and backwards through a network."""
 
 
-def observed(run: str, graph: Callable[[bool], Graph], holding: Callable[[], Collection[str]]) -> Observation:
-    """What a run shows of a network: its graph in training (True) or evaluation, and how it holds its parameters."""
-    if run == "parameters":
-        used = np.array([float(description.used_parameters(graph(True)))])
-        return Observation({"used": used, **{name: np.array([float(name in holding())]) for name in HOLDING}})
+def observed(
+    run: str, graph: Callable[[bool], Graph], size: Callable[[], int], wrong: Callable[[], Collection[str]]
+) -> Observation:
+    """What a run shows of a network: its graph in training (True) or evaluation, its size, what is wrong with it."""
+    if run == "size":
+        return Observation({"parameters": np.array([float(size())])})
+    if run in ("parameters", "flow"):
+        names = HOLDING if run == "parameters" else FLOW
+        return Observation({name: np.array([float(name in wrong())]) for name in names})
     if run == "evaluation":
         outputs = {"outputs": np.array([float(len(graph(False).outputs))])}
         return Observation({**outputs, **description.dropout(graph(False)), **description.activations(graph(False))})
@@ -37,7 +43,7 @@ def _reference(run: str, reference: Reference, case: Case) -> Observation:
     name = reference.component.name
     keywords = reference.keywords(name, case.settings)
     declared = reference.required(name), tuple(sorted(keywords.items()))
-    return observed(run, partial(_graph, *declared), partial(_holding, *declared))
+    return observed(run, partial(_graph, *declared), partial(_size, *declared), partial(_wrong, *declared))
 
 
 @cache
@@ -45,12 +51,16 @@ def _network(declare: Callable[..., Network], keywords: tuple[tuple[str, Any], .
     return declare(**dict(keywords))
 
 
-@cache
-def _holding(declare: Callable[..., Network], keywords: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
-    """What is wrong with how a declared network holds its parameters; layers that lead nowhere hold theirs in vain."""
+def _size(declare: Callable[..., Network], keywords: tuple[tuple[str, Any], ...]) -> int:
+    """How many numbers the layers learn that lead somewhere."""
+    return parameter_count(_network(declare, keywords), used=True)
+
+
+def _wrong(declare: Callable[..., Network], keywords: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
+    """What is wrong with a declared network beside its layers; those that lead nowhere hold parameters in vain."""
     network = _network(declare, keywords)
-    unused = parameter_count(network) > description.used_parameters(_graph(declare, keywords, True))
-    return (*network.holding, *(("idle",) if unused else ()))
+    unused = parameter_count(network) > parameter_count(network, used=True)
+    return (*network.holding, *network.flow, *(("idle",) if unused else ()))
 
 
 @cache
@@ -73,5 +83,5 @@ def snippet(component: Component, case: Case) -> list[str]:
     ]
 
 
-RUNS = (*description.ASPECTS, "evaluation", "parameters")
+RUNS = ("size", *description.ASPECTS, "evaluation", "parameters", "flow")
 FORM = Form({run: partial(_reference, run) for run in RUNS}, (), snippet)
