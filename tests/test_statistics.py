@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import torch
 
-from dlcheck.evidence import draws, statistics
+from dlcheck.evidence import draws, laws, statistics
 from dlcheck.evidence.numerics import unit_roundoff
 from dlcheck.initializers import reference
 
@@ -133,12 +133,12 @@ def drawn(name, draws=400, seed=7):
 
 
 def failing(samples, law):
-    return [test.name for test in statistics.judge_sample(samples, law) if not test.passed]
+    return [test.name for test in laws.judge_sample(samples, law) if not test.passed]
 
 
 @pytest.mark.parametrize("name", LAWS)
 def test_right_samples_pass(name):
-    results = statistics.judge_sample(drawn(name), LAWS[name])
+    results = laws.judge_sample(drawn(name), LAWS[name])
     assert all(result.passed for result in results)
     shared = [result.false_alarm for result in results if result.name not in ("shape", "support")]
     assert sum(shared) <= statistics.FALSE_ALARM * (1 + len(shared) * unit_roundoff("float64"))
@@ -158,6 +158,7 @@ WRONG = {
     "transposed": (lambda x: x.transpose(0, 2, 1), "shape"),
     "repeated rows": (repeated_rows, "independence along axis 0"),
     "repeated draws": (lambda x: np.repeat(x[:1], len(x), axis=0), "independence along draws"),
+    "repeated halves": (lambda x: np.concatenate([x[:, :3]] * 2, axis=1), "independence of halves"),
 }
 
 
@@ -166,6 +167,23 @@ WRONG = {
 def test_wrong_samples_fail(name, mistake):
     change, seen_by = WRONG[mistake]
     assert seen_by in failing(change(drawn(name)), LAWS[name])
+
+
+def halves_alike_in_size(samples, law, rng):
+    half = samples[:, :3] - law.mean
+    return law.mean + np.concatenate([half, half * rng.choice([-1.0, 1.0], half.shape)], axis=1)
+
+
+def test_halves_alike_in_size_fail():
+    law = LAWS["normal"]
+    samples = halves_alike_in_size(drawn("normal"), law, np.random.default_rng(11))
+    assert failing(samples, law) == ["independence of sizes of halves"]
+
+
+def test_clamping_far_out_fails_by_the_tails_alone():
+    law = reference.normal_law((64, 64))
+    samples = np.clip(np.random.default_rng(12).standard_normal((20, *law.shape)), -3.0, 3.0)
+    assert failing(samples, law) == ["tails beyond 3 deviations"]
 
 
 def test_each_law_rejects_the_others():
@@ -198,7 +216,7 @@ def test_a_single_column_in_float32_is_orthogonal_but_for_its_roundings():
         torch.manual_seed(11)
         columns = torch.stack([torch.nn.init.orthogonal_(torch.empty(2, 1), gain=1.2578125) for _ in range(10_000)])
     law = reference.orthogonal_law((2, 1), 1.2578125)
-    assert statistics.orthogonality_test(columns.double().numpy(), law, "float32").passed
+    assert laws.orthogonality_test(columns.double().numpy(), law, "float32").passed
 
 
 def test_qr_without_signs_is_no_law_of_ours():
@@ -220,6 +238,12 @@ def test_same_law():
     assert not statistics.same_law(drawn("normal"), drawn("normal", seed=11) * 1.5).passed
     assert not statistics.same_law(drawn("normal", 2000), repeated_rows(drawn("normal", 2000, seed=11))).passed
     assert not statistics.same_law(drawn("normal"), drawn("normal", seed=11)[:, :3]).passed
+
+
+def test_same_law_sees_the_ends():
+    first, second = (np.random.default_rng(seed).standard_normal((60, 2000)) for seed in (13, 14))
+    assert statistics.same_law(first, second).passed
+    assert statistics.same_law(np.clip(first, -3.0, 3.0), second).name in ("least", "largest")
 
 
 def test_same_law_forgives_rounding():

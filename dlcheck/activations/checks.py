@@ -35,6 +35,8 @@ KINK = np.array([0.0, -0.0, 1.5, -1.5])
 LOGITS = np.array([[0.5, -1.0, 0.25, 1.0, -0.5], [2.0, 1.5, 1.75, -1.0, 0.0], [-3.0, -2.0, -2.5, -4.0, -2.25]])
 CUBE = (np.arange(24).reshape(2, 3, 4) * 7 % 24) / 8 - 1.5
 APART = np.array([[1.0, 2.0, 3.5], [1001.0, 1002.5, 1000.0], [-1000.0, -999.5, -1002.0]])
+SMALL = np.array([[0.0, -3.0, -20.0], [-20.0, 0.5, -21.5]])
+"""Rows with a probability of about 1e-9, which is far from 0."""
 SATURATED = np.array([[1000.0, 0.0, -1000.0], [-1000.0, -2500.0, -4000.0], [0.0, -1000.0, 1000.0]])
 MASKED = np.array([[-np.inf, 0.5, 1.0], [0.25, -np.inf, -np.inf]])
 UNDEFINED = np.array([[np.inf, 1.0, 2.0], [-np.inf, -np.inf, -np.inf], [0.0, 1.0, 2.0]])
@@ -161,6 +163,9 @@ def _prelu(component: Component) -> Iterator[tuple[Any, ...]]:
     yield "learned_slopes", "a slope may have become negative or above 1", (*learned, *map(_backward, learned))
     says = "one slope for each channel of axis 1, with 2, 3 and 4 axes"
     yield "channels", says, (*channels, *map(_backward, channels)), search
+    says = "the slopes have their gradients also where the input needs none, as in the first layer"
+    first = _backward(_forward(POINTS, also=one(0.25)))
+    yield "first_layer", says, (replace(first, inputs={**first.inputs, "constant": ("x",)}),)
     yield from _late(POINTS, one(0.25))
 
 
@@ -189,7 +194,7 @@ def _tied() -> Case:
 def _maxout(component: Component) -> Iterator[tuple[Any, ...]]:
     # as many maps, units, inputs and examples, so that the wrong axis runs too
     square = [_maxout_case(3, 3, 3, 3, 11, backward) for backward in (False, True)]
-    sizes = [st.integers(low, high) for low, high in ((0, 6), (1, 4), (1, 5), (1, 9))]
+    sizes = [st.integers(low, high) for low, high in ((1, 6), (1, 4), (1, 5), (1, 9))]
     searches = [st.builds(_maxout_case, *sizes, SEEDS, st.just(backward)) for backward in (False, True)]
     low = [
         _maxout_of(square[0].inputs["x"], square[0].inputs["weight"], np.full((3, 3), -1000.0), b)
@@ -197,9 +202,8 @@ def _maxout(component: Component) -> Iterator[tuple[Any, ...]]:
     ]
     masked = np.array([[-np.inf, 0.5], [0.25, -np.inf]])
     x, weight = np.array([[1.0, -2.0]]), np.ones((2, 2, 2))
-    shaped = [
-        _maxout_case(*sizes, 5) for sizes in ((0, 2, 3, 3), (1, 1, 1, 1), (17, 4, 9, 9), (5, 1, 3, 3), (2, 3, 2, 2))
-    ]
+    shaped = [_maxout_case(*sizes, 5) for sizes in ((1, 1, 1, 1), (17, 4, 9, 9), (5, 1, 3, 3), (2, 3, 2, 2))]
+    shaped += [_refusable(_maxout_case(0, 2, 3, 3, 5))]
     yield "values", "each unit is the largest of its affine maps", square[:1], searches[0]
     yield "ties", "equal maps share the gradient in one of the ways in use", (_tied(),)
     yield "gradient", "the largest map receives the unit's gradient", square[1:], searches[1]
@@ -235,13 +239,14 @@ def _softmax(component: Component) -> Iterator[tuple[Any, ...]]:
     plain = _forward(LOGITS)
     both = plain, _backward(plain)
     axes = [_forward(CUBE, dim=axis) for axis in (1, 0, 2, -1, -2, -3)]
-    shaped = [_forward(uniform(shape, 3)) for shape in ((0, 3), (1, 1), (4, 1), (2, 17), (1, 257))]
+    shaped = [_forward(uniform(shape, 3)) for shape in ((1, 1), (4, 1), (2, 17), (1, 257))]
+    shaped += [_refusable(_forward(np.zeros((0, 3))))]
     vectors = [
         replace(_forward(uniform(shape, 4), dim=axis), refusable=True)
         for shape, axis in (((), 0), ((1,), 0), ((9,), -1))
     ]
     apart, saturated, masked = _forward(APART), _forward(SATURATED), _forward(MASKED)
-    rows = st.tuples(st.integers(0, 5), st.integers(1, 17))
+    rows = st.tuples(st.integers(1, 5), st.integers(1, 17))
     any_axis = _searched_along(True, shapes(least=1, shortest=1, longest=5), st.integers(0, 7))
     cube = _refusable(_forward(CUBE))
     # two axes first: there every default axis in use is axis 1
@@ -252,6 +257,7 @@ def _softmax(component: Component) -> Iterator[tuple[Any, ...]]:
     others = tuple(map(_refusable, (*axes, *map(_backward, axes))))
     yield "axes", "it obeys dim, counted from either end", others, any_axis.map(_refusable)
     yield "rows", "a row does not depend on others, however far apart they are", (apart, _backward(apart))
+    yield "small", "small probabilities are not 0", (_forward(SMALL), _backward(_forward(SMALL)))
     yield "extremes", "far apart it takes its limits", (*_in_dtypes(("float64", "float32"), saturated), masked)
     far = (*_in_dtypes(("float64", "float32"), _backward(saturated)), _backward(masked))
     yield "extreme_gradients", "far apart the gradient takes its limits and is not NaN", far
@@ -260,6 +266,8 @@ def _softmax(component: Component) -> Iterator[tuple[Any, ...]]:
     yield "float32", "it is right in float32", _in_dtypes(("float32",), *both, apart)
     yield "half", "it is right in float16 and bfloat16", _in_dtypes(HALVES, *both)
     yield "shapes", "it takes single numbers, long rows and no row at all", (*shaped, *vectors)
+    asked = replace(plain, inputs={**plain.inputs, "result_dtype": "float64"}, dtype="float32", refusable=True)
+    yield "asked_dtype", "with dtype= the result has that dtype", (asked,), None, "dtype"
     yield "layouts", "it takes views: strided, transposed and read-only", _in_layouts(*both)
     says = "a row with +inf, or with nothing but -inf, is NaN as IEEE arithmetic has it"
     yield "undefined_rows", says, (_forward(UNDEFINED),), None, "values", "advice"

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from dlcheck.activations import reference
-from dlcheck.activations.learned_faults import MAXOUT, PRELU
 from dlcheck.activations.log_softmax_faults import LOG_SOFTMAX
+from dlcheck.activations.maxout_faults import MAXOUT
 from dlcheck.activations.mistakes import (
     NAN,
     NO_LEARNING,
@@ -23,6 +23,7 @@ from dlcheck.activations.mistakes import (
     upstream_ignored,
     wrong_derivative,
 )
+from dlcheck.activations.prelu_faults import PRELU
 from dlcheck.activations.softmax_faults import SOFTMAX
 from dlcheck.component import Fault
 
@@ -329,6 +330,10 @@ LEAKY_RELU = (
         "leaky-relu-of-two", "max(x, 0) - max(-a x, 0) is wrong for slopes below 0", OTHER_FUNCTION,
         "x if x > 0 else a x", lambda x, a: reference.leaky_relu(x, a) if a >= 0 else np.where(x > 0, (1 + a) * x, 0.0),
         lambda x, a: reference.leaky_relu_derivative(x, a) if a >= 0 else np.where(x > 0, 1 + a, 0.0),
+    ),
+    _leaky(
+        "leaky-relu-slope-magnitude", "the magnitude of the slope is used", OTHER_FUNCTION, "a x where x <= 0",
+        lambda x, a: reference.leaky_relu(x, abs(a)), lambda x, a: reference.leaky_relu_derivative(x, abs(a)),
     ),
     _leaky(
         "leaky-relu-sign", "the slope's sign is wrong: -a x", OTHER_FUNCTION, "a x where x <= 0",

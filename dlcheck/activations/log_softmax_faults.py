@@ -54,6 +54,17 @@ def _with_epsilon(epsilon: float) -> Replaces:
     return {"log_softmax": forward, "log_softmax_backward": backward}
 
 
+def _held_above(least: float) -> Replaces:
+    def forward(x: Array, *where: Any, **axis: Any) -> Array:
+        return np.maximum(reference.log_softmax(x, *where, **axis), least)
+
+    def backward(grad_output: Array, x: Array, *where: Any, **axis: Any) -> Gradients:
+        reached = reference.log_softmax(x, *where, **axis) >= least
+        return reference.log_softmax_backward(np.where(reached, grad_output, 0.0), x, *where, **axis)
+
+    return {"log_softmax": forward, "log_softmax_backward": backward}
+
+
 LOG_SOFTMAX = (
     *(fault for fault in SHARED if fault.component == "log_softmax"),
     _log_softmax(
@@ -133,6 +144,10 @@ LOG_SOFTMAX = (
     _log_softmax(
         "log-softmax-negated", "the sign is wrong", "Training climbs the loss.", "x - m - log(sum(exp(x - m)))",
         _scaled_log_softmax(-1.0),
+    ),
+    _log_softmax(
+        "log-softmax-clamped", "it is held above -100", "Confident wrong rows get no gradient.",
+        "x - m - log(sum(exp(x - m)))", _held_above(-100.0),
     ),
     upstream_ignored("log_softmax"),
 )  # fmt: skip

@@ -87,6 +87,7 @@ GLOBAL = shifted_by(lambda x, axis: x.max(initial=-np.inf), _through_global_max)
 UNSHIFTED = shifted_by(lambda x, axis: np.zeros_like(x))
 CLAMPED = shifted_by(lambda x, axis: x.max(axis=axis, keepdims=True, initial=0.0))
 SHIFT = "subtract the largest of each row"
+NARROW = "Digits are lost, or sums overflow, that were to be kept in a wider dtype."
 
 SHARED = (
     *_both(
@@ -117,9 +118,25 @@ SHARED = (
         shifted_by(_first_max, _through_first_max).__getitem__,
     ),
     *_both(
+        "dtype-ignored", "dtype= is ignored", (NARROW, NARROW),
+        "x.to(dtype) before the exponentials", lambda name: {"dtype_of_result": lambda asked, own: own},
+    ),
+    *_both(
         "over-all", "it runs over the whole tensor", (SAMPLES_MIX, SAMPLES_MIX), "run along dim", over_all,
     ),
 )  # fmt: skip
+
+
+def _small_are_zero(least: float) -> Replaces:
+    def forward(x: Array, *where: Any, **axis: Any) -> Array:
+        s = reference.softmax(x, *where, **axis)
+        return np.where(s < least, 0.0, s)
+
+    def backward(grad_output: Array, x: Array, *where: Any, **axis: Any) -> Gradients:
+        s = reference.softmax(x, *where, **axis)
+        return reference.softmax_backward(np.where(s < least, 0.0, grad_output), x, *where, **axis)
+
+    return {"softmax": forward, "softmax_backward": backward}
 
 
 def _softmax(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
@@ -210,6 +227,10 @@ SOFTMAX = (
                 -grad_output, -x, *where, **axis
             ),
         },
+    ),
+    _softmax(
+        "softmax-small-are-zero", "probabilities below 1e-6 become 0", "The loss of rare classes is infinite.",
+        "exp(x) / sum(exp(x)), however small", _small_are_zero(1e-6),
     ),
     upstream_ignored("softmax"),
 )  # fmt: skip

@@ -161,7 +161,8 @@ def _products(case: Case) -> int:
 
 
 def _one_slope_or_channels(case: Case) -> Mapping[str, Any]:
-    return {"num_parameters": case.inputs["weight"].size}
+    slopes = np.unique(case.inputs["weight"])
+    return {"num_parameters": case.inputs["weight"].size, **({"init": float(slopes[0])} if len(slopes) == 1 else {})}
 
 
 def _implicit_axis(case: Case) -> Mapping[str, Any]:

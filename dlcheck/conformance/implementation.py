@@ -55,7 +55,7 @@ def raised(error: BaseException, refusable: bool = False) -> NotProvided | Misbe
     theirs = next((frame for frame in others if not _installed(frame.filename)), others[0] if others else None)
     place = f" (at {os.path.basename(theirs.filename)}:{theirs.lineno}: {theirs.line})" if theirs else ""
     own = frames[-1].line or "" if frames and not _installed(frames[-1].filename) else ""
-    declined = re.search(r"(^|: )(raise|assert) ", own) is not None
+    declined = re.search(r"(^|[:;] *)(raise|assert) ", own) is not None
     return Misbehaviour(f"it raised {type(error).__name__}: {says}{place}", declined)
 
 

@@ -23,9 +23,14 @@ WIDE = (20, 50)
 KERNEL = (8, 4, 3, 3)
 COARSE, FINE, FINEST = 10_000, 100_000, 200_000
 """Numbers of values drawn."""
+LARGE = (64, 128)
+MANY = 2**20
+"""Values that show what is missing beyond three deviations of a sum of twelve uniform numbers."""
 SEARCHED = 4_000
 MATRICES = 400
 """Draws that show a law of whole matrices: 400 see a Kolmogorov distance of 0.33."""
+VIEWED = 40
+LAYOUTS = "transposed", "strided"
 
 
 def _case(shape: Shape, values: int, **settings: Any) -> Case:
@@ -58,7 +63,19 @@ def _numbers(low: float, high: float) -> st.SearchStrategy[float]:
     return st.floats(low, high, width=16)
 
 
-SHAPES = (_case((7,), COARSE), _case((1, 1), 2000), _case(KERNEL, COARSE))
+def _one_number(values: int, **settings: Any) -> Case:
+    """Tensors without axes, which code need not take."""
+    return replace(_case((), values, **settings), refusable=True)
+
+
+def _views(shape: Shape = (6, 4), draws: int = VIEWED, **settings: Any) -> Row:
+    """Tensors that are not contiguous, which code may refuse, but not leave as they are."""
+    views = (replace(_matrices(shape, draws, **settings), layout=layout, refusable=True) for layout in LAYOUTS)
+    return "views", "a view is filled where it lies: a transposed one, and one with gaps, which stay", (*views,), None
+
+
+SHAPES = (_case((7,), COARSE), _case((1, 1), 2000), _one_number(MATRICES), _case(KERNEL, COARSE))
+TAILS: Row = ("tails", "values far out are as rare as they should be", (_case(LARGE, MANY),), None)
 GAIN = _settings(gain=_numbers(0.25, 4.0))
 SLOPE = _settings(
     a=_numbers(0.0, 4.0),
@@ -77,6 +94,8 @@ def _constant() -> list[Row]:
             tuple(_case((5,), 300, val=value) for value in (-2.75, 0.0, 1e-8, 1e6)),
             None,
         ),
+        ("one_number", "a tensor without axes is filled too", (_one_number(2, val=0.3),), None),
+        _views(draws=2, val=0.3),
     ]
 
 
@@ -97,7 +116,9 @@ def _normal() -> list[Row]:
             None,
         ),
         ("degenerate", "std = 0 gives the mean", (_case((4, 3), 24, mean=0.5, std=0.0),), None),
+        TAILS,
         ("shapes", "the same law in every shape", SHAPES, _search(1, settings)),
+        _views(),
     ]
 
 
@@ -113,6 +134,7 @@ def _uniform() -> list[Row]:
         ),
         ("degenerate", "a = b gives that value", (_case((4, 3), 24, a=0.5, b=0.5),), None),
         ("shapes", "the same law in every shape", SHAPES, _search(1, settings)),
+        _views(),
     ]
 
 
@@ -125,12 +147,16 @@ def _fans() -> list[Row]:
 
 
 def _xavier() -> list[Row]:
-    gains = tuple(_case(DENSE, COARSE, gain=gain) for gain in (3.0, 0.5))
+    gains = tuple(
+        _case(shape, COARSE, gain=gain)
+        for shape, gain in ((DENSE, 3.0), (DENSE, 0.5), (WIDE, 3.0), (KERNEL, 3.0), ((4, 8, 5), 0.5))
+    )
     return [
         *_fans(),
         ("gain", "the deviation is proportional to gain", gains, None),
-        ("degenerate", "gain = 0 gives zeros", (_case((4, 3), 24, gain=0.0),), None),
+        ("degenerate", "gain = 0 gives zeros", (replace(_case((4, 3), 24, gain=0.0), refusable=True),), None),
         ("shapes", "the law holds in every shape", (_case((1, 1), 2000),), _search(2, GAIN)),
+        _views(),
     ]
 
 
@@ -141,7 +167,9 @@ def _kaiming() -> list[Row]:
     modes = tuple(_case(shape, COARSE, mode=mode) for mode in ("fan_in", "fan_out") for shape in (DENSE, KERNEL))
     others = tuple(named(nonlinearity=name) for name in ("linear", "relu", "tanh"))
     others += tuple(replace(named(nonlinearity=name), refusable=True) for name in ("sigmoid", "selu"))
+    others += _case(KERNEL, COARSE, nonlinearity="tanh"), named(nonlinearity="tanh", mode="fan_out")
     slopes = _case(DENSE, FINE, a=0.5, nonlinearity="leaky_relu"), named(a=2.0), named(a=2.0, nonlinearity="leaky_relu")
+    slopes += _case(KERNEL, COARSE, a=2.0), named(a=2.0, mode="fan_out")
     unused = (named(a=2.0, nonlinearity="relu"),)
     return [
         *_fans(),
@@ -150,6 +178,7 @@ def _kaiming() -> list[Row]:
         ("slope", "the gain of a leaky ReLU is sqrt(2 / (1 + a^2))", slopes, None),
         ("slope_unused", "a is the slope of a leaky ReLU alone", unused, None),
         ("shapes", "the law holds in every shape", (_case((1, 1), 2000),), _search(2, SLOPE)),
+        _views(),
     ]
 
 
@@ -172,7 +201,10 @@ def _orthogonal() -> list[Row]:
         (
             "gain",
             "gain times an orthogonal matrix",
-            tuple(_matrices((4, 3), 50, gain=gain) for gain in (3.0, 0.5)),
+            (
+                *(_matrices((4, 3), 50, gain=gain) for gain in (3.0, 0.5)),
+                *(_matrices(shape, 5, gain=3.0) for shape in ((3, 7), (8, 2, 2, 1), (3, 2, 2))),
+            ),
             None,
         ),
         ("kernel", "kernels are matrices (out, in * positions)", kernels, None),
@@ -183,6 +215,7 @@ def _orthogonal() -> list[Row]:
             (_matrices((1, 1)), _matrices((1, 5)), _matrices((5, 1)), _matrices((64, 32), 3)),
             search,
         ),
+        _views((4, 3)),
     ]
 
 
@@ -209,11 +242,13 @@ def _truncated() -> list[Row]:
         ),
         ("tails", "both bounds on one side of the mean", far, None),
         ("shapes", "the same law in every shape", SHAPES, _search(1, settings)),
+        _views(),
     ]
 
 
 def _reciprocal() -> list[Row]:
-    return [*_fans(), ("shapes", "the law holds in every shape", (_case((1, 1), 2000),), _search(2, st.just({})))]
+    shapes = "shapes", "the law holds in every shape", (_case((1, 1), 2000),), _search(2, st.just({}))
+    return [*_fans(), shapes, _views()]
 
 
 _CHECKS: dict[str, Callable[[], list[Row]]] = {
@@ -221,9 +256,9 @@ _CHECKS: dict[str, Callable[[], list[Row]]] = {
     "normal_": _normal,
     "uniform_": _uniform,
     "xavier_uniform_": _xavier,
-    "xavier_normal_": _xavier,
+    "xavier_normal_": lambda: [*_xavier(), TAILS],
     "kaiming_uniform_": _kaiming,
-    "kaiming_normal_": _kaiming,
+    "kaiming_normal_": lambda: [*_kaiming(), TAILS],
     "orthogonal_": _orthogonal,
     "trunc_normal_": _truncated,
     "reciprocal_uniform_": _reciprocal,

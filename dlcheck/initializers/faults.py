@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from dlcheck.initializers.fan_faults import KAIMING, XAVIER, range_from_zero
+from dlcheck.initializers.fan_faults import XAVIER, range_from_zero
+from dlcheck.initializers.kaiming_faults import KAIMING
 from dlcheck.initializers.mistakes import (
     OFF_CENTRE,
     OFF_SCALE,
@@ -24,9 +25,11 @@ from dlcheck.initializers.mistakes import (
     positions,
     sampled,
     times,
+    unreached,
 )
 from dlcheck.initializers.orthogonal_faults import ORTHOGONAL
-from dlcheck.initializers.reference import Law, normal_law, uniform_law
+from dlcheck.initializers.reference import uniform_law
+from dlcheck.initializers.tail_mistakes import clamped, cut, light_tails
 from dlcheck.initializers.truncated_faults import TRUNC_NORMAL
 
 # --- constant --------------------------------------------------------------------------------------------------------
@@ -62,13 +65,10 @@ CONSTANT = (
         sampled("constant_", _first_row_only), "Most units start without what they were to start with.",
         "fill the whole tensor",
     ),
+    *unreached("constant_", scalars=True),
 )  # fmt: skip
 
 # --- normal ----------------------------------------------------------------------------------------------------------
-
-
-def _clamped(shape: Shape, rng: np.random.Generator, mean: float = 0.0, std: float = 1.0) -> Array:
-    return mean + std * np.clip(rng.standard_normal(shape), -2, 2)
 
 
 NORMAL = (
@@ -110,12 +110,11 @@ NORMAL = (
     ),
     mistake(
         "normal_", "init-normal-cut", "cut at two deviations",
-        drawn("normal_", lambda shape, mean=0.0, std=1.0: _cut(normal_law(shape, mean, std))), TOO_SMALL,
-        "w = mean + std * z, with nothing drawn again",
+        cut("normal_", 2.0), TOO_SMALL, "w = mean + std * z, with nothing drawn again",
     ),
     mistake(
         "normal_", "init-normal-clamped", "moved to two deviations where it lies further out",
-        sampled("normal_", _clamped), TOO_SMALL, "w = mean + std * z, without a clamp",
+        clamped("normal_", 2.0), TOO_SMALL, "w = mean + std * z, without a clamp",
     ),
     mistake(
         "normal_", "init-normal-mean-sign", "mean is subtracted",
@@ -129,14 +128,10 @@ NORMAL = (
         "normal_", "init-normal-absolute", "only the absolute value is kept", one_sided("normal_"), OFF_CENTRE,
         "w = mean + std * z",
     ),
+    *light_tails("normal_"),
     *not_random("normal_"),
+    *unreached("normal_", scalars=True),
 )  # fmt: skip
-
-
-def _cut(law: Law) -> Law:
-    if law.kind != "normal":
-        return law
-    return Law("truncated_normal", law.shape, law.mean, law.std, law.mean - 2 * law.std, law.mean + 2 * law.std)
 
 
 # --- uniform ---------------------------------------------------------------------------------------------------------
@@ -177,6 +172,7 @@ UNIFORM = (
         sampled("uniform_", _hundredths), "Many weights are equal.", "rand(shape), not randint(0, 100, shape) / 100",
     ),
     *not_random("uniform_"),
+    *unreached("uniform_", scalars=True),
 )  # fmt: skip
 
 # --- the reciprocal law ----------------------------------------------------------------------------------------------
@@ -213,6 +209,7 @@ RECIPROCAL_UNIFORM = (
         other_law("reciprocal_uniform_"), SHAPE_OF_LAW, "w = uniform(-b, b)",
     ),
     *not_random("reciprocal_uniform_"),
+    *unreached("reciprocal_uniform_"),
 )  # fmt: skip
 
 FAULTS = (*CONSTANT, *NORMAL, *UNIFORM, *XAVIER, *KAIMING, *ORTHOGONAL, *TRUNC_NORMAL, *RECIPROCAL_UNIFORM)

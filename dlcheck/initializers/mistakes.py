@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcheck.component import Fault
+from dlcheck.evidence.numerics import unit_roundoff
 from dlcheck.initializers import reference
 from dlcheck.initializers.reference import Law
 
@@ -29,6 +30,9 @@ OFF_SCALE = "Signals shrink or grow from layer to layer as the setting asks for 
 OFF_CENTRE = "Weights of one sign push every unit the same way; units saturate together."
 SHAPE_OF_LAW = "The scale is right, but the tails are not: the bound that the law promises does not hold."
 """Effects that several faults share."""
+
+ROUNDINGS = 4
+"""Of a number and of its mirror image, each scaled and shifted."""
 
 
 def stem(component: str) -> str:
@@ -103,6 +107,11 @@ def normal(shape: Shape, mean: float, std: float) -> Law:
 def uniform(law: Law, deviations: float) -> Law:
     """The uniform law between so many deviations of a law on either side of its mean."""
     return reference.uniform_law(law.shape, law.mean - deviations * law.std, law.mean + deviations * law.std)
+
+
+def judged_as(component: str, sampler: Callable[..., Array], restored: Callable[..., Array | None]) -> Replaces:
+    """Numbers that follow the right law once they are ``restored``, a function of samples, that law and the dtype."""
+    return {component: sampler, f"{component}law": right(component), "folded": restored}
 
 
 def one_sided(component: str) -> Replaces:
@@ -213,9 +222,53 @@ def _repeated(component: str, axes: Callable[[int], int]) -> Replaces:
     return _dependent(component, sampler, lambda samples: first(samples, 1))
 
 
-def _dependent(component: str, sampler: Callable[..., Array], folded: Callable[[Array], Array]) -> Replaces:
-    """Numbers of the right law that are equal to each other; ``folded`` gives the part that all others equal."""
-    return {component: sampler, f"{component}law": right(component), "folded": folded}
+def _dependent(component: str, sampler: Callable[..., Array], first: Callable[[Array], Array]) -> Replaces:
+    """Numbers of the right law that are equal to each other; ``first`` gives the part that all others equal."""
+
+    def folded(samples: Array, law: Law, dtype: str) -> Array | None:
+        part = first(samples)
+        return part if np.array_equal(np.broadcast_to(part, samples.shape), samples) else None
+
+    return judged_as(component, sampler, folded)
+
+
+def _mirrored(component: str) -> Replaces:
+    """The second half of each tensor is the first, turned over at the law's middle."""
+
+    def sampler(shape: Shape, rng: np.random.Generator, **settings: Any) -> Array:
+        law = right(component)(shape, **settings)
+        first = reference.draw(replace(law, shape=(math.ceil(math.prod(shape) / 2),)), rng)
+        return np.concatenate([first, 2 * law.mean - first])[: math.prod(shape)].reshape(shape)
+
+    def folded(samples: Array, law: Law, dtype: str) -> Array | None:
+        flat = samples.reshape(len(samples), -1)
+        half = math.ceil(flat.shape[1] / 2)
+        sums = flat[:, : flat.shape[1] - half] + flat[:, half:]
+        slack = ROUNDINGS * unit_roundoff(dtype) * np.max(np.abs(samples), initial=abs(law.mean))
+        return flat[:, :half] if np.all(np.abs(sums - 2 * law.mean) <= slack) else None
+
+    return judged_as(component, sampler, folded)
+
+
+def unreached(component: str, *, scalars: bool = False) -> tuple[Fault, ...]:
+    """Mistakes that leave tensors as they are: views, and where the component takes them those without axes."""
+    none = mistake(
+        component,
+        f"{stem(component)}-no-axes",
+        "a tensor without axes is left as it is",
+        {"reaches": lambda shape, layout: bool(shape)},
+        "A parameter that is one number keeps what memory held.",
+        "fill the whole tensor, not its rows",
+    )
+    views = mistake(
+        component,
+        f"{stem(component)}-copy-of-view",
+        "of a view that is not contiguous, a copy is filled",
+        {"reaches": lambda shape, layout: layout == "contiguous"},
+        "Tied or sliced weights start with what memory held.",
+        "fill the tensor itself: reshape, flatten and contiguous may copy",
+    )
+    return (views, none) if scalars else (views,)
 
 
 def not_random(component: str) -> tuple[Fault, ...]:
@@ -236,6 +289,11 @@ def not_random(component: str) -> tuple[Fault, ...]:
             {"obeys_generator": lambda: False}, "Runs cannot be repeated from a seed.",
             "draw every number with generator=generator",
         ),
+        mistake(
+            component, f"{stem(component)}-mirrored", "the second half is the first with its signs turned",
+            _mirrored(component), "Units come in pairs that cancel each other: half of the layer is redundant.",
+            "draw an array of the full shape",
+        ),
         *(
             mistake(
                 component, f"{stem(component)}-{id}", says, _repeated(component, axes),
@@ -244,6 +302,15 @@ def not_random(component: str) -> tuple[Fault, ...]:
             for id, says, axes in repeated
         ),
     )  # fmt: skip
+
+
+def without_gain(component: str, where: Callable[[Shape], bool]) -> Replaces:
+    """The right law, but with gain 1 for some shapes."""
+
+    def law(shape: Shape, **settings: Any) -> Law:
+        return right(component)(shape, **(settings | {"gain": 1.0} if where(shape) else settings))
+
+    return drawn(component, law)
 
 
 def gains(component: str) -> tuple[Fault, ...]:
@@ -256,5 +323,9 @@ def gains(component: str) -> tuple[Fault, ...]:
         mistake(
             component, f"{stem(component)}-gain-squared", "gain is applied twice",
             given(component, lambda gain=1.0, **_: {"gain": gain**2}), OFF_SCALE, "multiply by gain once",
+        ),
+        mistake(
+            component, f"{stem(component)}-gain-ignored-for-kernels", "gain is ignored for kernels",
+            without_gain(component, lambda shape: len(shape) > 2), OFF_SCALE, "multiply by gain, whatever the shape",
         ),
     )  # fmt: skip

@@ -7,7 +7,17 @@ import numpy as np
 
 from dlcheck.component import Fault
 from dlcheck.initializers import reference
-from dlcheck.initializers.mistakes import Array, Shape, gains, mistake, not_random, sampled
+from dlcheck.initializers.mistakes import (
+    OFF_SCALE,
+    Array,
+    Shape,
+    gains,
+    mistake,
+    not_random,
+    sampled,
+    unreached,
+    without_gain,
+)
 
 TENSORFLOW = "https://github.com/tensorflow/tensorflow/pull/9429"
 CHAINER = "https://github.com/chainer/chainer/pull/5615"
@@ -136,5 +146,11 @@ ORTHOGONAL = (
         "It is a delta-orthogonal kernel, whose norm differs where out > in.", "matrix = w.reshape(out, -1)",
     ),
     *gains("orthogonal_"),
+    mistake(
+        "orthogonal_", "init-orthogonal-gain-ignored-where-wide", "gain is ignored for wide matrices",
+        without_gain("orthogonal_", lambda shape: _matrix(shape)[0] < _matrix(shape)[1]), OFF_SCALE,
+        "multiply by gain, whatever the shape",
+    ),
     *not_random("orthogonal_")[:2],
+    *unreached("orthogonal_"),
 )  # fmt: skip

@@ -76,6 +76,13 @@ def _normal(shape: Shape, mean: float, std: float) -> Law:
     return Law("normal", shape, mean, std) if std else Law("constant", shape, mean, 0.0, mean, mean)
 
 
+def _bell(shape: Shape, std: float, law: str) -> Law:
+    """A normal law around 0, or one that is cut at two deviations and has the given one after the cut."""
+    if law == "normal" or not std:
+        return _normal(shape, 0.0, std)
+    return trunc_normal_law(shape, 0.0, std, bounds="deviations", corrected=True)
+
+
 def calculate_fans(shape: Shape) -> tuple[int, int]:
     """Numbers of inputs of an output unit and of outputs of an input unit.
 
@@ -186,24 +193,33 @@ def xavier_uniform_(shape: Shape, rng: np.random.Generator, gain: float = 1.0, *
     return draw(xavier_uniform_law(shape, gain, fan=fan), rng)
 
 
-def xavier_normal_law(shape: Shape, gain: float = 1.0, *, fan: str = "average", magnitude: float = 1.0) -> Law:
-    """Independent entries from N(0, gain^2 magnitude / fan)."""
-    return _normal(shape, 0.0, _number("gain", gain, 0.0) * math.sqrt(magnitude / _xavier_fan(shape, fan)))
+def xavier_normal_law(
+    shape: Shape, gain: float = 1.0, *, fan: str = "average", magnitude: float = 1.0, law: str = "normal"
+) -> Law:
+    """Independent entries from N(0, gain^2 magnitude / fan), or with that variance from a normal law cut at two std."""
+    return _bell(shape, _number("gain", gain, 0.0) * math.sqrt(magnitude / _xavier_fan(shape, fan)), law)
 
 
 def xavier_normal_(
-    shape: Shape, rng: np.random.Generator, gain: float = 1.0, *, fan: str = "average", magnitude: float = 1.0
+    shape: Shape,
+    rng: np.random.Generator,
+    gain: float = 1.0,
+    *,
+    fan: str = "average",
+    magnitude: float = 1.0,
+    law: str = "normal",
 ) -> Array:
     """Draw so that a linear layer roughly keeps the variance of signals and of gradients.
 
     w ~ N(0, std^2), std = gain sqrt(2 / (fan_in + fan_out))
 
     Shapes: (out, in, *kernel).
-    Conventions: the average of the fans, or fan_in alone; variance 1 / fan, or magnitude / fan.
+    Conventions: the average of the fans, or fan_in alone; variance 1 / fan, or magnitude / fan; a normal law, or one
+        that is cut at two deviations and scaled so that it has the same variance.
     Raises: ValueError for fewer than two dimensions or a negative gain.
     Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", eq. 12.
     """
-    return draw(xavier_normal_law(shape, gain, fan=fan, magnitude=magnitude), rng)
+    return draw(xavier_normal_law(shape, gain, fan=fan, magnitude=magnitude, law=law), rng)
 
 
 def _kaiming_std(shape: Shape, a: float, mode: str, nonlinearity: str) -> float:
@@ -235,24 +251,33 @@ def kaiming_uniform_(
     return draw(kaiming_uniform_law(shape, a, mode, nonlinearity), rng)
 
 
-def kaiming_normal_law(shape: Shape, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Law:
-    """Independent entries from N(0, gain^2 / fan)."""
-    return _normal(shape, 0.0, _kaiming_std(shape, a, mode, nonlinearity))
+def kaiming_normal_law(
+    shape: Shape, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, law: str = "normal"
+) -> Law:
+    """Independent entries from N(0, gain^2 / fan), or with that variance from a normal law cut at two deviations."""
+    return _bell(shape, _kaiming_std(shape, a, mode, nonlinearity), law)
 
 
 def kaiming_normal_(
-    shape: Shape, rng: np.random.Generator, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+    shape: Shape,
+    rng: np.random.Generator,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    *,
+    law: str = "normal",
 ) -> Array:
     """Draw so that a rectified layer keeps the variance of signals (fan_in) or of gradients (fan_out).
 
     w ~ N(0, std^2), std = gain / sqrt(fan), gain = sqrt(2 / (1 + a^2)) for leaky_relu
 
     Shapes: (out, in, *kernel).
-    Conventions: default mode; default gain.
+    Conventions: default mode; default gain; a normal law, or one that is cut at two deviations and scaled so that it
+        has the same variance.
     Raises: ValueError for fewer than two dimensions, an unknown mode or an unknown nonlinearity.
     Source: He et al. 2015, "Delving deep into rectifiers", equations 10, 14 and 15.
     """
-    return draw(kaiming_normal_law(shape, a, mode, nonlinearity), rng)
+    return draw(kaiming_normal_law(shape, a, mode, nonlinearity, law=law), rng)
 
 
 def orthogonal_law(shape: Shape, gain: float = 1.0, *, route: str = "qr") -> Law:

@@ -120,6 +120,20 @@ HE_GAIN = Convention(
     ),
     (HE, MXNET, LASAGNE),
 )
+NORMAL_LAW = Convention(
+    "law",
+    "law of the given deviation",
+    (
+        Option("normal", "normal", {"law": "normal"}, ("the papers", "PyTorch", "MXNet", "Caffe")),
+        Option(
+            "truncated",
+            "normal, cut at two deviations and scaled so that its deviation is the given one",
+            {"law": "truncated"},
+            ("Keras", "JAX"),
+        ),
+    ),
+    (KERAS, JAX),
+)
 ORTHOGONAL_ROUTE = Convention(
     "route",
     "where the orthogonal matrix comes from",
@@ -174,7 +188,7 @@ COMPONENTS = (
     Component(
         "xavier_normal_", "initializer", "Draws normally so that signals and gradients roughly keep their variance.",
         r"w \sim N\left(0, \frac{2 g^2}{n_{in} + n_{out}}\right)", "torch.nn.init.xavier_normal_",
-        (GLOROT, NOTES), settings={"gain": 1.0, **RANDOM}, conventions=(XAVIER_FAN, XAVIER_MAGNITUDE),
+        (GLOROT, NOTES), settings={"gain": 1.0, **RANDOM}, conventions=(XAVIER_FAN, XAVIER_MAGNITUDE, NORMAL_LAW),
     ),
     Component(
         "kaiming_uniform_", "initializer",
@@ -188,7 +202,7 @@ COMPONENTS = (
         r"w \sim N\left(0, \frac{g^2}{n}\right),\quad g = \sqrt{\frac{2}{1 + a^2}}", "torch.nn.init.kaiming_normal_",
         (HE,),
         settings={"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu", **RANDOM},
-        conventions=(HE_FAN, HE_GAIN),
+        conventions=(HE_FAN, HE_GAIN, NORMAL_LAW),
     ),
     Component(
         "orthogonal_", "initializer", "Draws a matrix with orthonormal columns or rows.",

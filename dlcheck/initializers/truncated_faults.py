@@ -20,6 +20,7 @@ from dlcheck.initializers.mistakes import (
     mistake,
     not_random,
     sampled,
+    unreached,
 )
 from dlcheck.initializers.reference import Law
 
@@ -104,6 +105,11 @@ TRUNC_NORMAL = (
         "Outliers that the cut was to prevent occur.", "draw again whatever falls outside [a, b]",
     ),
     mistake(
+        "trunc_normal_", "init-trunc-normal-symmetric", "the bound further from 0 holds on both sides",
+        given("trunc_normal_", lambda a=-2.0, b=2.0, **_: {"a": -max(abs(a), abs(b)), "b": max(abs(a), abs(b))}),
+        "Values outside [a, b] occur.", "cut at a and b",
+    ),
+    mistake(
         "trunc_normal_", "init-trunc-normal-two-deviations", "cut at two deviations whatever the bounds",
         drawn("trunc_normal_", _two_deviations), "The bounds that were asked for do not hold.", "cut at a and b",
     ),
@@ -133,5 +139,6 @@ TRUNC_NORMAL = (
             shape, _law(shape, settings).low, _law(shape, settings).high)), SHAPE_OF_LAW,
         "w ~ N(mean, std^2) given a <= w <= b",
     ),
-    *not_random("trunc_normal_"),
+    *(fault for fault in not_random("trunc_normal_") if not fault.id.endswith("mirrored")),
+    *unreached("trunc_normal_", scalars=True),
 )  # fmt: skip

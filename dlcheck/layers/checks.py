@@ -7,6 +7,7 @@ wrongly.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,16 @@ def _large(cases: Cases) -> Cases:
     return tuple(replace(case, inputs={**case.inputs, "x": 1e6 * case.inputs["x"]}) for case in cases)
 
 
-def _in_layouts(cases: Cases) -> Cases:
-    return tuple(replace(case, layout=layout) for layout in LAYOUTS for case in cases)
+def _in_layouts(cases: Cases, *further: str) -> Cases:
+    return tuple(replace(case, layout=layout) for layout in (*LAYOUTS, *further) for case in cases)
+
+
+def _of_parameters(cases: Cases) -> Cases:
+    """The backward cases, but for the input's gradient: it is a constant, as in a network's first layer."""
+    return tuple(replace(case, inputs={**case.inputs, "constant": ("x",)}) for case in _backward(cases))
+
+
+FIRST_LAYER = "the parameters have their gradients also where the input needs none, as in the first layer"
 
 
 # --- linear ----------------------------------------------------------------------------------------------------------
@@ -102,6 +111,7 @@ def _linear() -> Iterator[tuple[Any, ...]]:
     yield "square", "weight has shape (out, in), also where both are equal", _forward(square)
     gradients = _backward(plain)
     yield "gradient", "the gradients are summed over all examples", (*gradients, *_without_bias(gradients)), searches[1]
+    yield "first_layer", FIRST_LAYER, _of_parameters(plain)
     yield "square_gradient", "gradients are matrix products, also where all sizes are equal", _backward(square)
     yield "one_example", "a single example is handled as any other", one
     further = (*_dense((2, 3, 4), 5), *_dense((4, 1, 3), 2), *_dense((2, 2, 3, 2), 3), *_dense((4,), 3))
@@ -193,15 +203,16 @@ def _conv2d() -> Iterator[tuple[Any, ...]]:
     yield "small", "it takes 1x1 kernels, and kernels as large as the image", _forward(small)
     gradients, says = _backward(plain), "every gradient sums over all that its number took part in"
     yield "gradient", says, (*gradients, *_without_bias(gradients)), _any_plain(backward=True)
+    yield "first_layer", FIRST_LAYER, _of_parameters(plain)
     says = "the gradients are right whatever the sizes"
     yield "gradient_sizes", says, _backward((*oblong, *alike, *small))
     yield from _conv2d_settings()
     yield "large", "large inputs are as good as any", _large(plain)
     yield "float32", "it is right in float32", _in_dtypes(plain, "float32")
     yield "half", "it is right in float16 and bfloat16", _refusable(*_in_dtypes(plain[1:], *HALVES))
-    yield "layouts", "it takes views: strided, transposed and read-only", _in_layouts(plain)
-    single = _seldom(*_conv((2, 4, 3), (2, 2, 2, 2), 26))
-    yield "unbatched", "a single image needs no axis of examples", single, None, "values", "advice"
+    says = "it takes views: strided, transposed, read-only and with channels last in memory"
+    yield "layouts", says, _in_layouts(plain, "channels_last")
+    yield "unbatched", "a single image needs no axis of examples", _refusable(*_conv((2, 4, 3), (2, 2, 2, 2), 26))
     yield "no_example", "no image gives no output", _conv((0, 2, 3, 3), (2, 2, 2, 2)), None, "values", "advice"
 
 
@@ -237,6 +248,30 @@ def _conv2d_settings() -> Iterator[tuple[Any, ...]]:
     one = _conv((2, 4, 7, 8), (4, 2, 3, 2), 49, stride=2, padding=1, dilation=2, groups=2)
     two = _conv((1, 2, 6, 9), (4, 1, 2, 3), 50, stride=(3, 2), padding=(2, 1), dilation=(2, 1), groups=2)
     yield "combined", "the settings work together", (*one, *_seldom(*two)), _any_setting()
+    yield "pairs", "every two of the settings work together", tuple(_pairs())
+    yield "pointwise", "1x1 kernels obey padding, stride and groups too", tuple(_pointwise())
+    says = "padding_mode says what the frame is made of"
+    modes = [_conv((1, 2, 4, 5), (2, 2, 3, 2), 65, padding=(1, 2), padding_mode=mode) for mode in MODES]
+    yield "padding_mode", says, _refusable(*(case for cases in modes for case in _forward(cases)))
+
+
+MODES = ("reflect", "replicate", "circular")
+
+
+def _pairs() -> Iterator[Case]:
+    """Values of each setting with each other, and "same" with groups and an even kernel."""
+    chosen = {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}
+    for place, names in enumerate(combinations(chosen, 2)):
+        channels = 2 if "groups" in names else 1
+        settings = {name: chosen[name] for name in names}
+        yield _conv((1, 2, 6, 7), (2, 2 // channels, 2, 3), 80 + place, **settings)[0]
+    yield _refusable(_conv((1, 2, 3, 4), (2, 1, 2, 3), 88, padding="same", groups=2)[0])[0]
+
+
+def _pointwise() -> Iterator[Case]:
+    for place, settings in enumerate(({"padding": 1}, {"stride": (2, 1)}, {"stride": 2, "padding": (0, 1)})):
+        yield from _refusable(*_forward(_conv((1, 2, 4, 5), (3, 2, 1, 1), 90 + place, **settings))[:1])
+    yield _conv((1, 4, 2, 3), (2, 2, 1, 1), 95, groups=2)[0]
 
 
 def _same() -> Iterator[Case]:

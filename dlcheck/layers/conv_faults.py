@@ -84,6 +84,10 @@ def _first_bias(bias: Array, call: Call) -> Array:
     return np.tile(bias[: len(bias) // call.groups], call.groups)
 
 
+def _first_filters(weight: Array, call: Call) -> Array:
+    return np.tile(weight[: len(weight) // call.groups], (call.groups, 1, 1, 1))
+
+
 def _bias_of_first_group(bias: Array, call: Call) -> Array:
     return np.where(np.arange(len(bias)) < len(bias) // call.groups, bias, 0.0)
 
@@ -196,6 +200,15 @@ ARRAYS = (
         "conv-layout-guess-when-c-h-w-equal", "C = H = W is taken for channels last", OTHER_FUNCTION,
         "take the axes by their place, not by strides or sizes", moved(_taken_as_channels_last),
         "huggingface/candle/pull/3405",
+    ),
+    conv(
+        "conv2d-groups-first-filters", "every group uses the filters of the first",
+        "Part of the filters has no influence and learns nothing.", GROUPS, moved(kernel=_first_filters),
+    ),
+    conv(
+        "conv2d-unbatched-without-bias", "an image without an axis of examples gets no bias", OTHER_FUNCTION,
+        "add bias[o] to every output of filter o",
+        moved(offsets=lambda bias, call: bias if call.x.ndim == 4 else np.zeros_like(bias)),
     ),
     conv(
         "conv2d-filters-transposed", "input and output channels of the weight are swapped", OTHER_FUNCTION,

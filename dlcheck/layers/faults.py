@@ -9,7 +9,15 @@ from dlcheck.component import Fault
 from dlcheck.layers import reference
 from dlcheck.layers.conv_faults import CONVOLUTION
 from dlcheck.layers.gradient_faults import GRADIENTS
-from dlcheck.layers.mistakes import NO_LEARNING, OFF_SCALE, OTHER_FUNCTION, Array, Gradients, Replaces
+from dlcheck.layers.mistakes import (
+    NO_LEARNING,
+    OFF_SCALE,
+    OTHER_FUNCTION,
+    Array,
+    Gradients,
+    Replaces,
+    without_gradients,
+)
 
 Map = Callable[[Array], Array]
 Mistaken = Callable[[Array, Array, Array, Array], Array]
@@ -82,6 +90,19 @@ def _bias_along_examples() -> Replaces:
     def backward(grad_output: Array, x: Array, weight: Array, bias: Array | None = None) -> Gradients:
         found = reference.linear_backward(grad_output, x, weight, bias)
         return {**found, "bias": grad_output.sum(axis=1)} if bias is not None and alike(x, bias) else found
+
+    return {"linear": forward, "linear_backward": backward}
+
+
+def _bias_where(added: Callable[[Array, Array], bool]) -> Replaces:
+    """The bias is added to some inputs only."""
+
+    def forward(x: Array, weight: Array, bias: Array | None = None) -> Array:
+        return reference.linear(x, weight, bias if bias is None or added(x, bias) else None)
+
+    def backward(grad_output: Array, x: Array, weight: Array, bias: Array | None = None) -> Gradients:
+        found = reference.linear_backward(grad_output, x, weight, bias)
+        return found if bias is None or added(x, bias) else {**found, "bias": 0 * found["bias"]}
 
     return {"linear": forward, "linear_backward": backward}
 
@@ -204,6 +225,32 @@ LINEAR = (
         "linear-bias-gradient-over-first-axis", "the bias's gradient sums over the first axis only",
         "With more than two axes its shape is wrong, or broadcasts.", SUMS,
         _gradient(bias=lambda right, grad, x, weight: grad.sum(axis=0) if x.ndim > 2 else right),
+    ),
+    *(
+        _linear(
+            f"linear-first-layer-{slug}-untrained", f"{says} where the input needs none",
+            "The first layer of a network never learns.", "ask ctx.needs_input_grad for each input apart",
+            {"beside_constants": mistaken},
+        )
+        for slug, says, mistaken in (
+            ("weight", "the weight gets no gradient", lambda grads: {**grads, "weight": 0 * grads["weight"]}),
+            ("wholly", "parameters get no gradient", without_gradients),
+        )
+    ),
+    _linear(
+        "linear-bias-for-rows-only", "the bias is added to inputs of two axes only",
+        "Sequences and images lose their bias.", "add the bias whatever axes come before",
+        _bias_where(lambda x, bias: x.ndim == 2),
+    ),
+    _linear(
+        "linear-single-bias-ignored", "a bias of one number is not added",
+        "A layer of one output, such as a regression's last, has no offset.", "test bias is not None",
+        _bias_where(lambda x, bias: len(bias) > 1),
+    ),
+    _linear(
+        "linear-vector-as-row", "an input of one axis gets a second one", "A vector comes back as a matrix.",
+        "give back as many axes as came in", {"linear": lambda x, weight, bias=None: reference.linear(
+            np.atleast_2d(x), weight, bias)},
     ),
     _linear(
         "linear-upstream-ignored", "the upstream gradient is left out",

@@ -16,6 +16,7 @@ from dlcheck.layers.mistakes import (
     conv,
     fitted,
     frame,
+    without_gradients,
     wrong_gradient,
 )
 
@@ -177,6 +178,11 @@ def _positions(call: Call) -> int:
     return max(call.x.shape[0] if call.x.ndim == 4 else 1, 1) * call.windows.output[0] * call.windows.output[1]
 
 
+def _last_group_missing(right: Array, grad: Array, call: Call) -> Array:
+    last = np.arange(len(right)) >= len(right) - len(right) // call.groups
+    return np.where(last[:, None, None, None] & (call.groups > 1), 0.0, right)
+
+
 def _by_examples(right: Array, grad: Array, call: Call) -> Array:
     return right / max(call.x.shape[0] if call.x.ndim == 4 else 1, 1)
 
@@ -258,6 +264,15 @@ OF_PARAMETERS = (
     conv(
         "conv2d-weight-gradient-first-group", "the weight's gradient reads the first group's channels", NO_LEARNING,
         WEIGHT, _of_image(_first_group),
+    ),
+    conv(
+        "conv2d-weight-gradient-last-group-missing", "the last group's filters get no gradient",
+        "Part of the filters never learns.", WEIGHT, wrong_gradient("weight", _last_group_missing),
+    ),
+    conv(
+        "conv2d-first-layer-untrained", "parameters get no gradient where the input needs none",
+        "The first layer of a network never learns.",
+        "ask ctx.needs_input_grad for each input apart", {"beside_constants": without_gradients},
     ),
     conv(
         "conv2d-bias-gradient-batch-mean", "the bias's gradient is divided by the batch size", OFF_SCALE, BIAS,

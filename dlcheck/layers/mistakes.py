@@ -1,6 +1,6 @@
 """What the known mistakes in convolutions share: kinds of mistake, each with the gradients that autograd gives it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,9 @@ OFF_SCALE = "These parameters learn at another rate than all others; it changes 
 """Effects that several faults share."""
 
 
+_OF_WINDOWS = ("stride", "padding", "dilation", "same_padding")
+
+
 def conv(id: str, says: str, effect: str, fix: str, replaces: Replaces, *happened: str) -> Fault:
     """A known mistake in the convolution, with threads on GitHub."""
     return Fault(id, "conv2d", says, effect, fix, replaces, tuple("https://github.com/" + each for each in happened))
@@ -34,7 +37,7 @@ class Call:
         self.x, self.weight, self.settings = x, weight, settings
         self.groups: int = settings.get("groups", 1)
         self.windows = reference.conv2d_windows(
-            x.shape[-2:], weight.shape[2:], **{k: v for k, v in settings.items() if k not in ("groups", "kernel")}
+            x.shape[-2:], weight.shape[2:], **{name: value for name, value in settings.items() if name in _OF_WINDOWS}
         )
 
     @cached_property
@@ -119,6 +122,11 @@ def moved(
         return found if bias is None else {**found, "bias": back(lambda a: offsets(a, call), found["bias"], bias.shape)}
 
     return {"conv2d": forward, "conv2d_backward": backward}
+
+
+def without_gradients(gradients: Mapping[str, Array]) -> Gradients:
+    """Zeros in place of gradients."""
+    return {name: np.zeros_like(grad) for name, grad in gradients.items()}
 
 
 Mistaken = Callable[[Array, Array, Call], Array]

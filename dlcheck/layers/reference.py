@@ -19,9 +19,12 @@ Pair = tuple[int, int]
 Padding = int | Pair | Literal["full", "same", "valid"]
 Kernel = Literal["cross_correlation", "flipped"]
 SamePadding = Literal["end", "start"]
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 _BLOCK = 2**18
 """Numbers that a block of examples holds at a time: 2 MiB, about what stays in the cache of a core."""
+_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+"""NumPy's names of what a frame is made of."""
 
 
 class Matrix(NamedTuple):
@@ -287,6 +290,21 @@ def _inside(framed: np.ndarray, shape: tuple[int, ...], windows: Windows) -> np.
     return framed[:, :, top : top + shape[2], left : left + shape[3]]
 
 
+def _continued(images: np.ndarray, windows: Windows, mode: PaddingMode) -> tuple[np.ndarray, Windows]:
+    """Images in frames that are not of zeros, and where the windows lie in them."""
+    _choice("padding_mode", mode, tuple(_MODES))
+    if mode == "zeros":
+        return images, windows
+    framed = np.pad(images, ((0, 0), (0, 0), *windows.padding), mode=_MODES[mode])  # type: ignore[call-overload]
+    return framed, windows._replace(padding=((0, 0), (0, 0)))
+
+
+def _folded(grad: np.ndarray, images: np.ndarray, windows: Windows, mode: PaddingMode) -> np.ndarray:
+    """The gradient of images, from that of what ``_continued`` made of them."""
+    places, _ = _continued(np.arange(images.size).reshape(images.shape), windows, mode)
+    return np.bincount(places.ravel(), grad.ravel(), images.size).reshape(images.shape)
+
+
 def _patches(framed: np.ndarray, windows: Windows) -> np.ndarray:
     """A view (N, C, kh, kw, P, Q) of framed images: what each weight of a kernel meets at each output."""
     *outer, down, right = framed.strides
@@ -339,6 +357,7 @@ def conv2d(
     dilation: int | Pair = 1,
     groups: int = 1,
     *,
+    padding_mode: PaddingMode = "zeros",
     kernel: Kernel = "cross_correlation",
     same_padding: SamePadding = "end",
 ) -> Float[np.ndarray, "*N O P Q"]:
@@ -350,13 +369,15 @@ def conv2d(
     Shapes: x (N, C, H, W) or (C, H, W), weight (O, C/G, kh, kw), bias (O,) or None; the result (N, O, P, Q) or
     (O, P, Q), with P and Q as conv2d_output_size has them.
     Conventions: ``kernel``, taken as it is or flipped on both axes; ``same_padding``, whether the odd zero of padding
-    "same" stands at the end or at the start.
+    "same" stands at the end or at the start. ``padding_mode`` says what the frame is made of: zeros, the mirrored
+    image, its edge, or its opposite end.
     Raises: TypeError if an input is not real, ValueError if the shapes do not fit each other or a setting is out of
     range.
     Source: notes 001, section 1.3; Goodfellow, Bengio, Courville, Deep Learning (2016), equations 9.6 and 9.7.
     """
     images, filters = _image(x, weight, groups, kernel)
     windows = conv2d_windows(images.shape[2:], filters.shape[2:], stride, padding, dilation, same_padding)
+    images, windows = _continued(images, windows, padding_mode)
     matrices, positions = _by_rows(filters, groups), windows.output[0] * windows.output[1]
     offsets = np.zeros(len(filters)) if bias is None else _bias(bias, len(filters))
     output = np.empty((len(images), *matrices.shape[1:3], positions))
@@ -380,6 +401,7 @@ def conv2d_backward(
     dilation: int | Pair = 1,
     groups: int = 1,
     *,
+    padding_mode: PaddingMode = "zeros",
     kernel: Kernel = "cross_correlation",
     same_padding: SamePadding = "end",
 ) -> dict[str, Values]:
@@ -395,7 +417,8 @@ def conv2d_backward(
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), equations 9.11 and 9.13.
     """
     images, oriented = _image(x, weight, groups, kernel)
-    windows = conv2d_windows(images.shape[2:], oriented.shape[2:], stride, padding, dilation, same_padding)
+    around = conv2d_windows(images.shape[2:], oriented.shape[2:], stride, padding, dilation, same_padding)
+    plain, (images, windows) = images, _continued(images, around, padding_mode)
     grad = _gradient(grad_output, (*np.shape(x)[:-3], len(oriented), *windows.output))
     matrices = _by_rows(oriented, groups)
     grads = grad.reshape(len(images), *matrices.shape[1:3], windows.output[0] * windows.output[1])
@@ -411,8 +434,10 @@ def conv2d_backward(
             places = _places(j, windows.dilation[1], windows.stride[1], windows.output[1])
             grad_x[some, ..., places] += grad_bands[:, :, j]
     grad_weight = grad_matrices.reshape(len(matrices), len(oriented), -1, windows.kernel[1]).transpose(1, 2, 0, 3)
+    of_images = np.ascontiguousarray(_inside(grad_x, images.shape, windows))
+    of_images = of_images if padding_mode == "zeros" else _folded(of_images, plain, around, padding_mode)
     gradients = {
-        "x": np.ascontiguousarray(_inside(grad_x, images.shape, windows)).reshape(np.shape(x)),
+        "x": of_images.reshape(np.shape(x)),
         "weight": np.ascontiguousarray(_oriented(grad_weight, kernel)),
     }
     return gradients if bias is None else {**gradients, "bias": grads.sum(axis=(0, 3)).ravel()}

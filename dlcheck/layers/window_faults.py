@@ -1,5 +1,6 @@
 """Known mistakes in where the windows of a convolution lie: stride, padding and dilation."""
 
+from itertools import permutations
 from typing import Any
 
 from dlcheck.component import Fault
@@ -77,7 +78,61 @@ def _gaps(call: Call) -> tuple[int, ...]:
     return tuple(d + (call.windows.dilation != (1, 1)) for d in call.windows.dilation)
 
 
+def _changed(name: str, value: Any) -> Replaces:
+    """A setting by another value, or by a function of the call."""
+    settings: dict[str, Any] = {name: value}
+    return moved(**settings)
+
+
+def _ignored_beside() -> tuple[Fault, ...]:
+    """A setting that is obeyed alone, and ignored together with another one."""
+    settings = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+
+    def value(name: str, other: str) -> Any:
+        def chosen(call: Call) -> Any:
+            beside = call.settings.get(other, settings[other])
+            given = call.settings.get(name, settings[name])
+            plain = isinstance(given, str) or _pair(beside) == _pair(settings[other])
+            return given if plain else settings[name]
+
+        return chosen
+
+    return tuple(
+        conv(f"conv2d-{name}-ignored-with-{other}", f"{name} is ignored where {other} is given too", OTHER_FUNCTION,
+             f"obey {name} whatever {other} is", _changed(name, value(name, other)))
+        for name, other in permutations(settings, 2) if name != "groups"
+    )  # fmt: skip
+
+
+def _of_pointwise(name: str, change: Any) -> Replaces:
+    """A setting changed for 1x1 kernels."""
+    default = 0 if name == "padding" else 1
+
+    def chosen(call: Call) -> Any:
+        given = call.settings.get(name, default)
+        return change(given) if call.windows.kernel == (1, 1) and not isinstance(given, str) else given
+
+    return _changed(name, chosen)
+
+
 SETTINGS = (
+    *_ignored_beside(),
+    conv(
+        "conv2d-pointwise-padding-ignored", "1x1 kernels ignore padding", OTHER_FUNCTION,
+        "p zeros on each side, also for 1x1 kernels", _of_pointwise("padding", lambda given: 0),
+    ),
+    conv(
+        "conv2d-pointwise-stride-ignored", "1x1 kernels ignore stride", OTHER_FUNCTION,
+        "windows start at s p, s q, also for 1x1 kernels", _of_pointwise("stride", lambda given: 1),
+    ),
+    conv(
+        "conv2d-pointwise-first-stride", "1x1 kernels take the first stride for both axes", OTHER_FUNCTION,
+        "stride = (rows, columns), also for 1x1 kernels", _of_pointwise("stride", lambda given: _pair(given)[0]),
+    ),
+    conv(
+        "conv2d-padding-mode-ignored", "padding_mode is ignored: the frame is zero", OTHER_FUNCTION,
+        "F.pad(x, ..., mode=padding_mode) before the convolution", moved(padding_mode="zeros"),
+    ),
     *_on_one_axis("stride", 1),
     *_on_one_axis("padding", 0),
     *_on_one_axis("dilation", 1),
@@ -221,6 +276,15 @@ NAMED = (
     conv(
         "conv2d-same-is-valid", '"same" pads nothing', "The image shrinks with every layer.", SAME,
         _named("same", lambda call: [(0, 0), (0, 0)]),
+    ),
+    conv(
+        "conv2d-same-half-kernel-with-groups", 'with groups "same" pads k // 2 zeros on either side', SHIFTED, SAME,
+        _named("same", lambda call: [(k // 2,) * 2 for k in call.windows.kernel]
+               if call.groups > 1 else call.windows.padding),
+    ),
+    conv(
+        "conv2d-full-axes-swapped", 'the rows\' zeros of "full" go to the columns', OTHER_FUNCTION,
+        "d (k - 1) zeros on either side", _named("full", lambda call: call.windows.padding[::-1]),
     ),
     conv(
         "conv2d-full-pads-k", '"full" pads k zeros, one too many', OTHER_FUNCTION, "d (k - 1) zeros on either side",

@@ -74,6 +74,15 @@ def _positives(terms: Callable[[Array, Array, Any], Array]) -> Replaces:
     return formula(BCE_NAME, weighted)
 
 
+def _along(given: dict[str, Any], name: str, axis_of: Callable[[tuple[int, ...]], int | None]) -> dict[str, Any]:
+    """Weights of one axis, laid along another one where there is one and they fit it."""
+    weights, shape = given.get(name), given["input"].shape
+    axis = axis_of(shape)
+    if weights is None or axis is None or np.shape(weights) != (shape[axis],):
+        return given
+    return {**given, name: np.reshape(weights, (-1, *(1,) * (len(shape) - axis - 1)))}
+
+
 def _plain(x: Array, y: Array) -> Array:
     return (1 - y) * x + softplus(-x)
 
@@ -212,6 +221,26 @@ BCE = (
         "bce-weight-ignored-with-pos-weight", "weight is ignored where pos_weight is given", UNWEIGHTED,
         "multiply by both", arguments(BCE_NAME, lambda given: (
             given if given.get("pos_weight") is None else {**given, "weight": None})),
+    ),
+    _bce(
+        "bce-weight-by-example", "one weight a column is taken for one a row where it fits", UNWEIGHTED,
+        "broadcast along the last axis",
+        arguments(BCE_NAME, lambda given: _along(given, "weight", lambda shape: 0 if len(shape) == 2 else None)),
+    ),
+    _bce(
+        "bce-pos-weight-by-example", "one pos_weight a column is taken for one a row where it fits", UNWEIGHTED,
+        "broadcast along the last axis",
+        arguments(BCE_NAME, lambda given: _along(given, "pos_weight", lambda shape: 0 if len(shape) == 2 else None)),
+    ),
+    _bce(
+        "bce-pos-weight-along-channels", "pos_weight runs along axis 1, not the last", UNWEIGHTED,
+        "broadcast along the last axis",
+        arguments(BCE_NAME, lambda given: _along(given, "pos_weight", lambda shape: 1 if len(shape) > 2 else None)),
+    ),
+    _bce(
+        "bce-soft-targets-rounded", "targets are rounded to 0 and 1", "Soft labels are lost.",
+        "use the target as it is",
+        arguments(BCE_NAME, lambda given: {**given, "target": 1.0 * (given["target"] > 0.5)}),
     ),
     *(
         _bce(

@@ -136,6 +136,10 @@ def _bce(component: Component) -> Rows:
     positive = case(pos_weight=POSITIVE_WEIGHTS), case(pos_weight=POSITIVE_WEIGHTS, reduction="none")
     soft = case(SOFT, pos_weight=POSITIVE_WEIGHTS), case(SOFT, weight=ELEMENT_WEIGHTS, pos_weight=np.array(2.5))
     yield "pos_weight", "it weighs the positive class", both(*positive, *soft)
+    square, images = _binary((3, 3), 7), _binary((2, 3, 2, 3), 7)
+    by_last = [case_of({**square, name: POSITIVE_WEIGHTS}) for name in ("weight", "pos_weight")]
+    by_last.append(case_of({**images, "pos_weight": POSITIVE_WEIGHTS}))
+    yield "weights_of_last_axis", "weights of one axis run along the last, whatever fits", both(*by_last)
     nan = {"input": np.array([0.5, np.nan, -1.5]), "target": np.array([1.0, 0.0, 1.0])}
     yield "nan", "NaN is not hidden, and touches no other element", (case_of(nan), case_of(nan, reduction="none"))
     shaped = [case_of(_binary(shape, 7)) for shape in SHAPES]
@@ -221,7 +225,7 @@ def _hinge(component: Component) -> Rows:
     yield "gradient", "the gradient of the mean is right", (gradient_of(plain),), search
     yield "none", "it gives every example's loss", both(case(reduction="none"))
     yield "sum", "it adds them up", both(case(reduction="sum"))
-    margins = [case(margin=margin, **how) for margin in (0.375, 2.5) for how in plain_and("none")]
+    margins = [case(margin=margin, **how) for margin in (0.375, 2.5, 0.0) for how in plain_and("none")]
     any_margin = drawn_of(drawn, *sizes, settings=reductions(margin=st.sampled_from([0.25, 0.5, 2.0])))
     yield "margin", "it obeys margin", both(*margins), any_margin
     # the second class meets the margin exactly

@@ -66,6 +66,9 @@ def _ignoring() -> Rows:
     far = _classes(target=np.array([255, 1, 0]), weight=CLASS_WEIGHTS, ignore_index=255)
     everything = _classes(target=np.array([1, 1, 1]), ignore_index=1)
     yield "ignored", "the ignored class gives no loss, no gradient and no count", both(*ignored)
+    first, weighed = _classes(ignore_index=0), _classes(weight=CLASS_WEIGHTS, ignore_index=1)
+    yield "ignored_first", "the ignored class may be class 0", both(first)
+    yield "ignored_weights", "the ignored class's weight does not count", both(weighed)
     yield "ignored_beyond", "the ignored label need not be a class", (*both(beyond[0]), beyond[1], far)
     yield "all_ignored", "where all is ignored the mean is one of those in use", (replace(everything, exact=True),)
     default = _classes(target=np.array([2, -100, 0]))
@@ -153,6 +156,6 @@ def nll(component: Component) -> Rows:
     yield from _images()
     masked = np.where(SCORES == 0.25, -np.inf, SCORES)
     says = "a class at -inf that is not the target's is left alone"
-    yield "masked", says, both(_classes(masked)), None, "values", "advice"
+    yield "masked", says, both(_classes(masked))
     yield from _ignoring()
     yield from _last_classes((_classes(weight=CLASS_WEIGHTS),))

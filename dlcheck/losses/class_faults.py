@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 
 from dlcheck.component import Fault
+from dlcheck.losses import reference
 from dlcheck.losses.class_mistakes import (
+    SHORT,
     along_classes,
     class_axis,
     distribution,
-    example_count,
+    of_both,
     of_targets,
     smoothed_targets,
     weighed_count,
 )
+from dlcheck.losses.counting_faults import counting
 from dlcheck.losses.mistakes import (
     EPSILONS,
     IGNORED_COUNT,
@@ -27,14 +30,15 @@ from dlcheck.losses.mistakes import (
     Array,
     Replaces,
     arguments,
+    backward_only,
     clipped,
     differentiated,
     formula,
+    forward_only,
     gradient,
     log_softmax,
     of_logarithm,
     replacing,
-    scaled,
     shared,
     softplus,
 )
@@ -43,17 +47,9 @@ from dlcheck.losses.smoothing_faults import SMOOTHING
 # --- what both losses share ------------------------------------------------------------------------------------------
 
 
-_SHORT = {"cross_entropy": "ce", "nll_loss": "nll"}
-
-
-def _of(name: str) -> Callable[[str, str, str, str, Replaces], Fault]:
-    """A fault of one of the two losses, by id, words, effect, fix and what it replaces."""
-    return lambda id, *words: Fault(f"{_SHORT[name]}-{id}", name, *words)
-
-
 def _other_weights(name: str) -> Iterator[Fault]:
     """Mistakes with class weights, in both losses."""
-    fault = _of(name)
+    fault = of_both(name)
     yield fault(
         "weight-ignored", "class weights are ignored", UNWEIGHTED, "multiply by the target's weight",
         arguments(name, lambda given: {**given, "weight": None}),
@@ -73,79 +69,14 @@ def _other_weights(name: str) -> Iterator[Fault]:
     )  # fmt: skip
 
 
-def _other_classes(name: str) -> Iterator[Fault]:
-    """Mistakes with means and ignored labels, in both losses."""
-    fault = _of(name)
-
-    def mean(count: Callable[..., Any]) -> Replaces:
-        def factor(reduction: str = "mean", **given: Any) -> Any:
-            return weighed_count(**given) / count(**given) if reduction == "mean" else 1.0
-
-        return scaled(name, factor)
-
-    def ignored_as(label: int) -> Callable[[dict[str, Any]], Arguments]:
-        def change(given: dict[str, Any]) -> Arguments:
-            target, ignored = given["target"], given.get("ignore_index", -100)
-            if target.dtype.kind == "f":
-                return given
-            return {**given, "target": np.where(target == ignored, label, target), "ignore_index": -100}
-
-        return change
-
-    yield fault(
-        "ignored-in-mean", "ignored examples count in the mean's divisor", "Padding shrinks the step.",
-        "divide by the examples that are kept",
-        mean(lambda input, target, weight=None, **given: (
-            weighed_count(input, target, weight, **given)
-            + (0 if target.dtype.kind == "f" else (target == given.get("ignore_index", -100)).sum()))),
-    )  # fmt: skip
-    yield fault(
-        "ignored-as-class-zero", "ignored labels are taken for class 0", IGNORED_COUNT, "leave them out",
-        arguments(name, ignored_as(0)),
-    )  # fmt: skip
-    yield fault(
-        "ignored-as-last-class", "ignored labels index from the end", IGNORED_COUNT, "leave them out",
-        _from_the_end(name),
-    )  # fmt: skip
-    yield fault(
-        "ignore-index-fixed", "ignore_index is ignored, it is -100", IGNORED_COUNT, "obey ignore_index",
-        _ignoring_nothing(name),
-    )  # fmt: skip
-    yield fault(
-        "mean-over-everything", "the mean divides by classes too", "The step shrinks with the number of classes.",
-        "divide by the examples' weights", mean(lambda input, **given: weighed_count(input=input, **given) * (
-            input.shape[class_axis(input)])),
-    )  # fmt: skip
-    yield fault(
-        "mean-over-all-weights", "the mean divides by the sum of all class weights", "The loss has a wrong scale.",
-        "divide by the sum of the targets' weights",
-        mean(lambda input, target, weight=None, **given: (
-            weighed_count(input, target, None, **given) if weight is None else np.sum(weight))),
-    )  # fmt: skip
-    yield fault(
-        "mean-over-batch-only", "the mean of images divides by the batch only", "The step grows with the image.",
-        "divide by the examples of all positions",
-        mean(lambda input, **given: weighed_count(input=input, **given) / max(example_count(input) / len(input), 1)),
-    )  # fmt: skip
-    yield fault(
-        "mean-over-length", "the mean is over the batch, whatever is ignored or weighted",
-        "Padding and rare classes change the step.", "divide by the examples' weights",
-        _over_length(name),
-    )  # fmt: skip
-    yield fault(
-        "gradient-of-ignored", "ignored examples get a gradient", IGNORED_COUNT, "zero their gradient",
-        {f"{name}_backward": arguments(name, ignored_as(0))[f"{name}_backward"]},
-    )  # fmt: skip
-
-
 def _other_axes(name: str) -> Iterator[Fault]:
     """Mistakes in how classes and examples lie, in both losses."""
     yield Fault(
-        f"{_SHORT[name]}-every-pair", name, "every example is scored at the targets of all",
+        f"{SHORT[name]}-every-pair", name, "every example is scored at the targets of all",
         "Every class is pushed up by every example.", "x[range(N), y], not x[:, y]", _every_pair(name),
     )  # fmt: skip
     yield Fault(
-        f"{_SHORT[name]}-reshaped", name, "images are reshaped to (-1, C), their classes not moved last",
+        f"{SHORT[name]}-reshaped", name, "images are reshaped to (-1, C), their classes not moved last",
         "Scores of pixels are mixed up.", "x.movedim(1, -1).reshape(-1, C)", _reshaped(name),
     )  # fmt: skip
 
@@ -187,42 +118,6 @@ def _reshaped(name: str) -> Replaces:
     return replacing(name, forward, backward)
 
 
-def _over_length(name: str) -> Replaces:
-    """The sum divided by the length of the input where the mean is asked for."""
-
-    def change(given: dict[str, Any]) -> Arguments:
-        return {**given, "reduction": "sum"} if given.get("reduction", "mean") == "mean" else given
-
-    def share(input: Array, reduction: str = "mean", **_: Any) -> float:
-        return 1 / len(input) if reduction == "mean" and input.ndim > 1 and len(input) else 1.0
-
-    summed = arguments(name, change)
-
-    def backward(grad_output: Array, **given: Any) -> dict[str, Array]:
-        return {key: value * share(**given) for key, value in summed[f"{name}_backward"](grad_output, **given).items()}
-
-    return replacing(name, lambda **given: np.asarray(summed[name](**given) * share(**given)), backward)
-
-
-def _from_the_end(name: str) -> Replaces:
-    def change(given: dict[str, Any]) -> Arguments:
-        target, ignored = given["target"], given.get("ignore_index", -100)
-        if target.dtype.kind == "f" or not -given["input"].shape[class_axis(given["input"])] <= ignored < 0:
-            return given
-        return {**given, "target": target % given["input"].shape[class_axis(given["input"])]}
-
-    return arguments(name, change)
-
-
-def _ignoring_nothing(name: str) -> Replaces:
-    def change(given: dict[str, Any]) -> Arguments:
-        ignored = given.get("ignore_index", -100)
-        within = 0 <= ignored < given["input"].shape[class_axis(given["input"])]
-        return {**given, "ignore_index": -100} if within else given
-
-    return arguments(name, change)
-
-
 def _weights_times(name: str, factor: Callable[[Array], Array]) -> Replaces:
     """The loss with other class weights: the right ones times a function of them, as also in the mean's divisor."""
 
@@ -257,10 +152,22 @@ def _presuming_sum_one(g: Array, input: Array, target: Array, weight: Any = None
     return np.where(slope == 0, 0.0, g / np.where(slope == 0, 1.0, slope) * (s * (total != 0) - q))
 
 
+def _softmax_of_ignored(
+    grad_output: Array, input: Array, target: Array, reduction: Any = "mean", **given: Any
+) -> dict[str, Array]:
+    right = reference.cross_entropy_backward(grad_output, input, target, reduction=reduction, **given)["input"]
+    if target.dtype.kind == "f":
+        return {"input": right}
+    axis = class_axis(input)
+    ignored = ~distribution(input, target, given.get("ignore_index", -100)).any(axis=axis)
+    each = ignored * grad_output / (weighed_count(input, target, **given) if reduction == "mean" else 1)
+    return {"input": right + np.expand_dims(np.where(ignored, each, 0.0), axis) * _softmax(input, axis)}
+
+
 CROSS_ENTROPY = (
     *shared("cross_entropy"),
     *_other_weights("cross_entropy"),
-    *_other_classes("cross_entropy"),
+    *counting("cross_entropy"),
     *_other_axes("cross_entropy"),
     _ce(
         "ce-softmax-twice", "softmax is taken before the log-softmax", "The loss cannot reach 0; training is slow.",
@@ -336,6 +243,10 @@ CROSS_ENTROPY = (
         {"cross_entropy_backward": of_targets(lambda x, axis: x)["cross_entropy_backward"]},
     ),
     _ce(
+        "ce-gradient-of-ignored-softmax", "ignored examples get the gradient's softmax part", IGNORED_COUNT,
+        "zero their gradient", backward_only("cross_entropy", _softmax_of_ignored),
+    ),
+    _ce(
         "ce-gradient-times-slope", "the gradient is multiplied by s (1 - s)", STALLS, "s - q",
         gradient("cross_entropy", lambda g, input, **_: (
             g * _softmax(input, class_axis(input)) * (1 - _softmax(input, class_axis(input))))),
@@ -360,10 +271,20 @@ def _likelihood(log: Callable[[Array, int], Array]) -> Replaces:
     return formula("nll_loss", terms, weighed_count)
 
 
+def _by_indicator(input: Array, target: Array, ignore_index: int = -100, **given: Any) -> Array:
+    """NaN where a class other than the target's has an infinite log-probability."""
+    axis = class_axis(input)
+    kept = distribution(input, target, ignore_index).any(axis=axis)
+    hidden = np.isinf(np.where(distribution(input, target, ignore_index), 0.0, input)).any(axis=axis)
+    loss = reference.nll_loss(input, target, ignore_index=ignore_index, **given)
+    lost = kept & hidden if given.get("reduction") == "none" else (kept & hidden).any()
+    return np.where(lost, np.nan, loss)
+
+
 NLL = (
     *shared("nll_loss"),
     *_other_weights("nll_loss"),
-    *_other_classes("nll_loss"),
+    *counting("nll_loss"),
     *_other_axes("nll_loss"),
     _nll(
         "nll-log-softmax-again", "log_softmax is taken of log-probabilities", "Harmless only where they sum to 1.",
@@ -384,6 +305,10 @@ NLL = (
             input * (1.0 if weight is None else along_classes(weight, input))
             * distribution(input, target, ignore_index).any(axis=class_axis(input), keepdims=True)
         ).sum(axis=class_axis(input)), weighed_count),
+    ),
+    _nll(
+        "nll-zero-times-infinity", "0 times -inf of another class is NaN", NAN,
+        "pick the target's number by its index", forward_only("nll_loss", _by_indicator),
     ),
     _nll(
         "nll-labels-off-by-one", "labels are counted from 1", "Every class is taken for the one before.",

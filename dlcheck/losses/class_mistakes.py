@@ -5,7 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from dlcheck.component import Fault
 from dlcheck.losses.mistakes import Array, Replaces, formula, log_softmax
+
+SHORT = {"cross_entropy": "ce", "nll_loss": "nll"}
+"""How the names of their mistakes begin."""
+
+
+def of_both(name: str) -> Callable[[str, str, str, str, Replaces], Fault]:
+    """A mistake of one of the two losses, by id, words, effect, fix and what it replaces."""
+    return lambda id, *words: Fault(f"{SHORT[name]}-{id}", name, *words)
 
 
 def class_axis(x: Array) -> int:

@@ -125,6 +125,12 @@ KL = (
         arguments("kl_div", lambda given: {**given, "log_target": False}),
     ),
     _kl(
+        "kl-log-target-weighted-by-input", "with log_target the weight is the input's probability", OTHER_LOSS,
+        "exp(target) (target - x)", formula("kl_div", lambda input, target, log_target=False, **_: (
+            np.exp(input) * (target - input) if log_target
+            else _masked(target, target * (np.log(target) - input))), _count),
+    ),
+    _kl(
         "kl-log-target-weights", "with log_target the weight is the logarithm itself", CLIMBS,
         "exp(target) (target - x)", formula("kl_div", lambda input, target, log_target=False, **_: (
             target * (target - input) if log_target else _masked(target, target * (np.log(target) - input))), _count),
@@ -167,6 +173,9 @@ KL = (
     _kl(
         "kl-batchmean-is-sum", '"batchmean" does not divide', RATE, "divide by the examples",
         _other_reduction("batchmean", "sum"),
+    ),
+    _kl(
+        "kl-sum-is-batchmean", '"sum" divides by the examples', RATE, "add up", _other_reduction("sum", "batchmean"),
     ),
     _kl(
         "kl-batchmean-over-classes", '"batchmean" divides by the number of classes', RATE, "divide by len(input)",
@@ -263,6 +272,16 @@ HINGE = (
     _hinge(
         "hinge-without-margin", "there is no margin", "It is content once the class leads at all.", "m - s_y + s_j",
         arguments("hinge_loss", lambda given: {**given, "margin": 0.0}),
+    ),
+    _hinge(
+        "hinge-margin-zero", "margin=0 is taken for none, it is 1", "The margin asked for is not kept.",
+        "if margin is None, not or",
+        arguments("hinge_loss", lambda given: {**given, "margin": given.get("margin", 1.0) or 1.0}),
+    ),
+    _hinge(
+        "hinge-margin-decides-only", "margin decides what counts, inside it is 1", "The margin asked for is not kept.",
+        "max(0, m - s_y + s_j)", _violations(
+            lambda s, hot, m: np.where(_other(s, hot, m) == 0, 0.0, 1.0 - _true(s, hot) + s)),
     ),
     _hinge(
         "hinge-margin-outside", "the margin multiplies the loss, inside it is 1", "The margin asked for is not kept.",

@@ -67,6 +67,18 @@ def _not_smoothed_soft(input: Array, target: Array, **given: Any) -> Array:
     return target if target.dtype.kind == "f" else smoothed_targets(input, target, **given)
 
 
+def _smoothing_by_count(
+    input: Array, target: Array, weight: Any = None, reduction: str = "mean", **given: Any
+) -> Array:
+    """The even part such that the mean over the weights is one over the examples."""
+    q = smoothed_targets(input, target, **given)
+    if weight is None or target.dtype.kind == "f" or reduction != "mean":
+        return q
+    hot = distribution(input, target, given.get("ignore_index", -100))
+    sharp = (1 - given.get("label_smoothing", 0.0)) * hot
+    return sharp + (q - sharp) * weighed_count(input, target, weight, **given) / max(hot.sum(), 1)
+
+
 def _most_probable(given: dict[str, Any]) -> Arguments:
     target = given["target"]
     return {**given, "target": target.argmax(axis=class_axis(given["input"]))} if target.dtype.kind == "f" else given
@@ -149,6 +161,16 @@ SMOOTHING = (
     _ce(
         "ce-label-smoothing-apart-unweighted", "the even part is averaged apart, without the weights", UNWEIGHTED,
         "mask and weigh both parts, then divide once", _parts_apart(masked=True),
+    ),
+    _ce(
+        "ce-label-smoothing-mean-by-count", "the even part's mean divides by examples, not their weights", UNWEIGHTED,
+        "add both parts, then divide by the weights", of_targets(log_softmax, _smoothing_by_count),
+    ),
+    _ce(
+        "ce-probabilities-mean-over-elements", "the mean of target probabilities divides by the classes too",
+        "The step shrinks with the number of classes.", "divide by the examples",
+        scaled("cross_entropy", lambda input, target, reduction="mean", **_: (
+            1 / input.shape[class_axis(input)] if target.dtype.kind == "f" and reduction == "mean" else 1.0)),
     ),
     _ce(
         "ce-probabilities-unweighted", "of target probabilities, classes are not weighted", UNWEIGHTED,

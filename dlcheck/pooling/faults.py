@@ -45,9 +45,7 @@ def _over(windows: Callable[[Array, Settings], Windows], fill: float = -np.inf, 
         shares = reference.shared([tap == largest for tap in found], ties)
         return where.spread([grad_output * share for share in shares])
 
-    return replacing(
-        "max_pool2d", lambda x, nan=None, ties=None, **settings: taps(x, settings)[2], gradient
-    )
+    return replacing("max_pool2d", lambda x, nan=None, ties=None, **settings: taps(x, settings)[2], gradient)
 
 
 def _other(

@@ -50,20 +50,19 @@ def both_maps(function: Any) -> tuple[Any, Any]:
     return function, function
 
 
-def from_first_layer(held: Arrays) -> dict[str, Any]:
-    return {name: held[first(name, held)] for name in held}
+def shared_from(layer: int) -> tuple[Map, Map]:
+    """Layers above one read its parameters, where the shapes fit."""
 
+    def source(name: str, held: Arrays) -> str:
+        kind, place = name.split("_l", 1)
+        number, suffix = place.removesuffix("_reverse"), "_reverse" if place.endswith("_reverse") else ""
+        shared = f"{kind}_l{min(int(number), layer)}{suffix}"
+        return shared if np.shape(held[shared]) == np.shape(held[name]) else name
 
-def first(name: str, held: Arrays) -> str:
-    """The parameter of the first layer that would take a parameter's place, where its shape fits."""
-    kind, layer = name.split("_l", 1)
-    suffix = "_reverse" if layer.endswith("_reverse") else ""
-    first = f"{kind}_l0{suffix}"
-    return first if np.shape(held[first]) == np.shape(held[name]) else name
-
-
-def to_first_layer(grads: Arrays) -> dict[str, Any]:
-    return gathered(grads, lambda name: first(name, grads))
+    return (
+        lambda held: {name: held[source(name, held)] for name in held},
+        lambda grads: gathered(grads, lambda name: source(name, grads)),
+    )
 
 
 def gathered(grads: Arrays, source: Callable[[str], str]) -> dict[str, Any]:

@@ -50,6 +50,22 @@ def _last_layer(layers: int, directions: int) -> list[int]:
     return list(range((layers - 1) * directions, layers * directions))
 
 
+def _reverse_first(layers: int, directions: int) -> list[int]:
+    return [layer * directions + second for layer in range(layers) for second in reversed(range(directions))]
+
+
+def _tanh(given: dict[str, Any]) -> dict[str, Any]:
+    return {**given, "nonlinearity": "tanh"}
+
+
+def _update_inverted(given: dict[str, Any]) -> dict[str, Any]:
+    return {**given, "update": "keeps" if given.get("update") == "takes" else "takes"}
+
+
+def _forgets_less(given: dict[str, Any]) -> dict[str, Any]:
+    return {**given, "forget_bias": given.get("forget_bias", 0.0) + 1}
+
+
 def _reshaped(name: str) -> Replaced:
     """With batch_first the sequence is read as if reshaping exchanged its axes, and so is what comes out."""
 
@@ -96,6 +112,8 @@ ARRANGEMENT = (
     faults(ALL, "dropout-share-inverted", "dropout keeps a share p, not 1 - p", OVERFITS, "p is the share it drops",
            lambda c: {**mapped(c, settings=_share_inverted),
                       "dropout_law": lambda share: (0.0, 1 / share, share)}),
+    faults(ALL, "dropout-once", "dropout acts above the first layer only", OVERFITS,
+           "dropout above every layer but the last", _wired(drops=lambda layers_below: layers_below < 2)),
     faults(ALL, "batch-first-ignored", "batch_first is ignored", MIXED, "x.transpose(0, 1) if batch_first else x",
             lambda c: mapped(c, settings=lambda given: {**given, "batch_first": False})),
     faults(ALL, "batch-first-states", "batch_first exchanges the axes of the states too", MIXED,
@@ -150,6 +168,22 @@ ARRANGEMENT = (
            _wired(start=lambda run, layers, directions: ~(run - directions) if run >= directions else run)),
     faults(ALL, "forward-half-doubled", "upper layers read the forward direction only", LESS,
            "concatenate((forward, reverse), axis=-1)", _wired(between=((1, 0), (1, 0)))),
+    faults(ALL, "third-layer-reads-forwards", "layers above the second read the forward direction only", LESS,
+           "concatenate((forward, reverse), axis=-1)", _wired(between=((1, 0), (1, 0)), since=1)),
+    faults(ALL, "final-states-reverse-first", "final states of the reverse direction come first", RESUMED,
+           "h_n[layer * 2 + direction]", _wired(finals=_reverse_first)),
+    faults("rnn", "relu-in-first-layer-only", "upper layers squash by tanh despite nonlinearity", LESS,
+           "relu in every layer", _wired(
+               settings=lambda run, directions, given: _tanh(given) if run >= directions else given)),
+    faults("rnn", "relu-forwards-only", "the reverse direction squashes by tanh despite nonlinearity", LESS,
+           "relu in both directions", _wired(
+               settings=lambda run, directions, given: _tanh(given) if run % directions else given)),
+    faults("gru", "reverse-update-inverted", "the reverse direction's update gate means the opposite", OTHER_WEIGHTS,
+           "one cell for both directions", _wired(
+               settings=lambda run, directions, given: _update_inverted(given) if run % directions else given)),
+    faults("lstm", "upper-forget-bias", "1 is added to the forget gate of upper layers", OTHER_WEIGHTS,
+           "one cell for all layers", _wired(
+               settings=lambda run, directions, given: _forgets_less(given) if run >= directions else given)),
     faults(ALL, "output-before-step", "outputs are the states before each step", BLIND,
            "append h after the step", _wired(late=True)),
     faults(ALL, "batch-reshaped", "batch_first reshapes where it should transpose", MIXED, "x.transpose(0, 1)",

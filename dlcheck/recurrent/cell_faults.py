@@ -19,6 +19,7 @@ from dlcheck.recurrent.mistakes import (
     mixed_reset,
     relu,
     stepping,
+    where,
 )
 from dlcheck.recurrent.unrolling import Recurrence
 
@@ -30,6 +31,10 @@ def _rnn(formula: Callable[..., Any]) -> Callable[[str], Replaced]:
         return (formula(given[0], recurrent[0], state[0], np.tanh if nonlinearity == "tanh" else relu),)
 
     return lambda name: stepping(name, unit)
+
+
+def _below_twenty(h: Any) -> Any:
+    return np.where(np.real(h) < 20, h, 20.0)
 
 
 def _lstm(formula: Callable[..., tuple[Any, Any]]) -> Callable[[str], Replaced]:
@@ -59,13 +64,8 @@ def _gru(formula: Callable[..., Any]) -> Callable[[str], Replaced]:
 
 def _candidate_bias_skipped(name: str) -> Replaced:
     """Without a given state the first step, whose state is exactly zero, leaves the recurrent part of n out."""
-    right = _gru(lambda r, z, a, b, h: z * h + (1 - z) * np.tanh(a + r * b))(name)
     skipping = _gru(lambda r, z, a, b, h: z * h + (1 - z) * np.tanh(a + np.where(h == 0, 0.0, r * b)))(name)
-
-    def chosen(key: str) -> Callable[..., Any]:
-        return lambda *arrays, state=None, **given: (right if state else skipping)[key](*arrays, state=state, **given)
-
-    return {key: chosen(key) for key in skipping}
+    return where(name, lambda x, state, given: not state, skipping)
 
 
 def _forgetting(name: str) -> Replaced:
@@ -131,6 +131,8 @@ CELLS = (
             lambda c: mapped(c, settings=lambda given: {**given, "nonlinearity": "tanh"})),
     faults("rnn", "relu-always", "it rectifies whatever nonlinearity is", UNBOUNDED, "tanh unless nonlinearity='relu'",
            lambda c: mapped(c, settings=lambda given: {**given, "nonlinearity": "relu"})),
+    faults("rnn", "relu-clipped", "the rectified state is clipped at 20", LESS, "max(x, 0)", _rnn(
+        lambda a, b, h, phi: _below_twenty(phi(a + b)))),
     # the LSTM cell
     faults("lstm", "candidate-linear", "the candidate is not squashed", UNBOUNDED, "g = tanh(...)",
            _lstm(lambda i, f, g, o, c, s: _read(s(f) * c + s(i) * g, o, s))),

@@ -1,6 +1,7 @@
 """What every recurrent layer must satisfy: the reference's outputs and gradients, root causes first."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,12 @@ def _case(
     return Case(run, inputs, settings, **others)
 
 
+def _single(case: Case) -> Case:
+    """The case of a single sequence without its axis, (T, F), which code need not know."""
+    state = {name: rows[:, 0] for name, rows in case.inputs["state"].items()}
+    return replace(case, inputs={**case.inputs, "x": case.inputs["x"][:, 0], "state": state}, refusable=True)
+
+
 def _dropping(component: Component) -> Case:
     """As many sequences as steps, of zeros; the upper layer forgets at once, so that its last state is one of two."""
     case = _case(component, 120, 120, {"num_layers": 2, "dropout": 0.25}, features=2, hidden=1, run="dropped")
@@ -105,16 +112,20 @@ def _recursion(component: Component) -> Iterator[Part]:
     yield (
         "initial_state",
         "a state that is given comes before the first step",
-        [_case(component, 3, 3, state=True)],
+        [_case(component, 3, 3, state=True), _case(component, 1, 1, state=True)],
         None,
     )
+    says = "a sequence without an axis of sequences starts from its own state"
+    yield "one_sequence", says, [_single(_case(component, 5, 1, state=True))], None
     says = "it holds two bias vectors for each block, or one that stands for both"
     yield "bias_vectors", says, [_case(component, 2, 2, run="built")], None
     if component.name == "rnn":
         cases = _both(component, 4, 3, {"nonlinearity": "relu"})
         cases += [_case(component, 2, 3, {"nonlinearity": "relu"})]
         cases[-1].inputs["x"][...] *= 100.0
-        yield "nonlinearity", "relu in place of tanh", cases, None
+        cases += [_case(component, 3, 3, {"nonlinearity": "relu", "num_layers": 2})]
+        cases += [_case(component, 3, 3, {"nonlinearity": "relu", "bidirectional": True})]
+        yield "nonlinearity", "relu in place of tanh, in every layer and direction", cases, None
 
 
 def _gradients(component: Component) -> Iterator[Part]:
@@ -137,7 +148,8 @@ def _arrangements(component: Component) -> Iterator[Part]:
     yield "layers", "each layer reads the outputs of the one below with weights and a state of its own", cases, None
     says = "dropout acts between layers, or after or before each: with a share of 1 the upper layer reads zeros"
     all_dropped = {"num_layers": 2, "dropout": 1.0}
-    yield "dropout", says, _both(component, 3, 2, all_dropped), None
+    cases = [*_both(component, 3, 2, all_dropped), _case(component, 3, 2, {"num_layers": 3, "dropout": 1.0})]
+    yield "dropout", says, cases, None
     cases = [_case(component, 3, 2, all_dropped, evaluation=True), _case(component, 3, 3, evaluation=True, state=True)]
     yield "evaluation", "in evaluation nothing is dropped, and all else is as in training", cases, None
     says = "dropout keeps a share 1 - p of the numbers, and divides them by it"
@@ -149,6 +161,7 @@ def _arrangements(component: Component) -> Iterator[Part]:
     both_deep = {"num_layers": 2, "bidirectional": True}
     cases = [_case(component, 3, 3, both_deep, state=True)]
     cases += [_case(component, 3, 3, both_deep, run="backward", state=True, grads=_states(component))]
+    cases += [_case(component, 3, 3, {"num_layers": 3, "bidirectional": True})]
     yield "layers_bidirectional", "layers of both directions", cases, None
 
 
@@ -164,6 +177,10 @@ def _sequences(component: Component) -> Iterator[Part]:
     earlier = numbers(9, 3, 3, 3, scale=1.0)
     says = "a second call starts from zeros again"
     yield "second_call", says, [_case(component, 3, 3, earlier=earlier)], None
+    changed = _case(component, 3, 3, earlier=earlier)
+    before = {name: -2.0 * value for name, value in changed.inputs["parameters"].items()}
+    changed = replace(changed, inputs={**changed.inputs, "earlier_parameters": before})
+    yield "changed_parameters", "it reads the parameters that it has now, as after a step of training", [changed], None
 
 
 def _extremes(component: Component) -> Iterator[Part]:

@@ -17,9 +17,14 @@ from dlcheck.recurrent.mistakes import (
     UNTRAINED,
     faults,
     mapped,
+    where,
 )
 from dlcheck.recurrent.pyramid_faults import PYRAMIDS
 from dlcheck.recurrent.stack_faults import STACKS
+
+
+def _is_one_step(x: Any, state: Any, given: Mapping[str, Any]) -> bool:
+    return bool(state) and x.shape[1 if given.get("batch_first") else 0] == 1
 
 
 def _leaks(given: Any, outputs: Mapping[str, Any]) -> Any:
@@ -36,7 +41,9 @@ _PARAMETERS = (
             lambda c: mapped(c, parameters=maps.both_maps(maps.on("bias_ih", maps.zeros)))),
     faults(ALL, "layers-share-weights", "upper layers use the recurrent weights of the first", LESS,
             "weight_hh_l{k}, bias_hh_l{k} for layer k",
-            lambda c: mapped(c, parameters=(maps.from_first_layer, maps.to_first_layer))),
+            lambda c: mapped(c, parameters=maps.shared_from(0))),
+    faults(ALL, "third-layer-shares-weights", "layers above the second use its weights", LESS,
+           "weight_ih_l{k}, weight_hh_l{k} for layer k", lambda c: mapped(c, parameters=maps.shared_from(1))),
     faults(ALL, "reverse-uses-forward-weights", "the reverse direction uses the forward weights", LESS,
             "weight_ih_l{k}_reverse for the reverse direction",
             lambda c: mapped(c, parameters=(maps.forward_weights, maps.to_forward_weights))),
@@ -81,6 +88,18 @@ _PARAMETERS = (
             "return output, (h_n, c_n)", lambda c: mapped(c, outputs=maps.both_maps(maps.final_exchanged))),
     faults("lstm", "initial-state-exchanged", "h_0 and c_0 are exchanged", RESUMED, "h, c = h_0, c_0",
             lambda c: mapped(c, state=maps.both_maps(maps.exchanged))),
+    faults(ALL, "one-step-ignores-state", "the given initial state is ignored by a single step",
+           "Decoding step by step forgets all that came before.", "h = h_0 however long the sequence is",
+           lambda c: where(c, _is_one_step, mapped(c, state=maps.both_maps(maps.rows(maps.zeros))))),
+    faults(ALL, "one-sequence-ignores-state", "a sequence without an axis of sequences ignores its state", RESUMED,
+           "h_0 gets the axis too: h_0[:, None]", lambda c: {"state_of_one": maps.rows(maps.zeros)}),
+    faults(ALL, "recurrent-bias-missing-with-state", "bias_hh is not added where a state is given", OTHER_WEIGHTS,
+           "x W_ih^T + b_ih + h W_hh^T + b_hh", lambda c: where(
+               c, lambda x, state, given: bool(state),
+               mapped(c, parameters=maps.both_maps(maps.on("bias_hh", maps.zeros))))),
+    faults(ALL, "parameters-cached", "it keeps computing with the parameters of its first call",
+           "Training changes nothing that the layer computes.", "read the parameters in every call",
+           lambda c: {"parameters_now": lambda held, before: before}),
     faults(ALL, "state-leaks", "a call starts from the last state of the call before", RESUMED,
             "start from zeros unless a state is given", lambda c: {"next_state": _leaks}),
 )  # fmt: skip

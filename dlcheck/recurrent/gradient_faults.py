@@ -9,6 +9,7 @@ import numpy as np
 
 from dlcheck.recurrent import adjoints as maps
 from dlcheck.recurrent import reference
+from dlcheck.recurrent.cells import rnn_cell
 from dlcheck.recurrent.mistakes import (
     ALL,
     NO_CREDIT,
@@ -40,6 +41,10 @@ def _carry(hidden: float, cell: float) -> Callable[[str], Replaced]:
 def _transposed_back(right: Any, grads: Any, kept: Any, weight: Any) -> Any:
     *found, _ = right(grads, kept, weight)
     return *found, right(grads, kept, maps.transposed(weight))[3]
+
+
+def _tanh_back(recurrence: Recurrence, state: Any, **conventions: Any) -> Recurrence:
+    return replace(recurrence, cell=replace(recurrence.cell, back=rnn_cell("tanh").back))
 
 
 def _new_state_times(right: Any, grads: Any, kept: Any, weight: Any) -> Any:
@@ -153,6 +158,8 @@ GRADIENTS = (
     faults(ALL, "initial-state-gradient-missing", "no gradient reaches the initial state", NO_CREDIT,
             "dh_0 is what arrives before the first step",
             lambda c: only_back(mapped(c, state=(same, maps.rows(maps.zeros))))),
+    faults("rnn", "slope-always-of-tanh", "a rectified state has the derivative of tanh", WRONG_STEP,
+           "da = dh (h > 0) where nonlinearity='relu'", lambda c: only_back(changed(c, _tanh_back))),
     faults("rnn", "slope-unsquared", "the derivative of tanh is taken for 1 - h", WRONG_STEP, "da = dh (1 - h^2)",
            lambda c: back_changed(c, _unsquared)),
     # the LSTM cell

@@ -103,6 +103,21 @@ def with_arguments(name: str, forward: Callable[..., Any], backward: Callable[..
     return {name: called, f"{name}_backward": called_backward}
 
 
+def where(name: str, applies: Callable[[Any, Any, dict[str, Any]], bool], mistaken: Replaced) -> Replaced:
+    """The mistake in those calls alone that it applies to: a function of x, the state and the settings."""
+
+    def chosen(key: str, x: Any, state: Any, given: dict[str, Any]) -> Callable[..., Any]:
+        return mistaken[key] if applies(x, state, given) else getattr(reference, key)
+
+    def forward(x: Any, parameters: Any, state: Any, lengths: Any, **given: Any) -> Any:
+        return chosen(name, x, state, given)(x, parameters, state, lengths, **given)
+
+    def backward(grad: Any, x: Any, parameters: Any, state: Any, lengths: Any, **given: Any) -> Any:
+        return chosen(f"{name}_backward", x, state, given)(grad, x, parameters, state, lengths, **given)
+
+    return with_arguments(name, forward, backward)
+
+
 def changed(name: str, change: Callable[..., Recurrence]) -> Replaced:
     """The layer on another recurrence: ``change(recurrence, state, **conventions)``."""
 

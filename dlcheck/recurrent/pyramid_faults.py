@@ -169,6 +169,38 @@ def _forward_twice() -> Replaced:
     )
 
 
+def _state_carried() -> Replaced:
+    """Each layer starts from the final states of the one below."""
+    arranged: Any = {"bidirectional": True, "batch_first": True}
+
+    def ascended(x: Array, parameters: Any, odd_length: str) -> list[tuple[Array, Array, Any]]:
+        """What each layer reads: its joined steps, its parameters, its state; and at the end the output."""
+        levels = sum(name.endswith(".weight_ih_l0") for name in parameters)
+        output, state, found = pyramid.padded(x, 2**levels) if odd_length == "padded" else x, None, []
+        for level in range(levels):
+            joined, own = pyramid.joined(output, pyramid.pairs(output.shape[1])), _own(parameters, level)
+            found.append((joined, own, state))
+            made = reference.lstm(joined, own, state, **arranged)
+            output, state = made["output"], {"h_0": made["h_n"], "c_0": made["c_n"]}
+        return [*found, (output, {}, None)]
+
+    def called(x: Array, parameters: Any, *, odd_length: str = "dropped") -> Any:
+        return {"output": ascended(x, parameters, odd_length)[-1][0]}
+
+    def called_backward(grad: Any, x: Array, parameters: Any, *, odd_length: str = "dropped") -> Any:
+        *layers, _ = ascended(x, parameters, odd_length)
+        arriving, found = dict(grad), {}
+        for level, (joined, own, state) in reversed(list(enumerate(layers))):
+            made = reference.lstm_backward(arriving, joined, own, state, **arranged)
+            steps = layers[level - 1][0].shape[1] if level else x.shape[1]
+            below = pyramid.joined_back(made.pop("x"), pyramid.pairs(steps), steps)
+            arriving = {"output": below, **({"h_n": made.pop("h_0"), "c_n": made.pop("c_0")} if state else {})}
+            found |= {f"layers.{level}.{name}": value for name, value in made.items()}
+        return {"x": arriving["output"], **found}
+
+    return {"pyramidal_rnn": called, "pyramidal_rnn_backward": called_backward}
+
+
 def _pyramidal(id: str, says: str, effect: str, fix: str, replaces: Replaced, *happened: str) -> Fault:
     threads = tuple(f"https://github.com/{each}" for each in happened)
     return Fault(f"pyramidal-{id}", "pyramidal_rnn", says, effect, fix, replaces, threads)
@@ -222,4 +254,6 @@ PYRAMIDS = (
                "x.reshape(B, T // 2, 2 D)", _mapped(maps.on("weight_ih", _woven), maps.on("weight_ih", _unwoven))),
     _pyramidal("second-direction-unread", "the forward direction's outputs stand in for both", LESS,
                "[forward, backward]", _forward_twice()),
+    _pyramidal("state-carried", "a layer starts from the final states of the one below", OTHER_STATES,
+               "every layer starts from zeros", _state_carried()),
 )  # fmt: skip

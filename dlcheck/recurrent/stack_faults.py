@@ -122,6 +122,15 @@ def _kept_stack(given: Any, outputs: Mapping[str, Array]) -> dict[str, Array]:
     return {"h": outputs["h"][:, -1], "stack": outputs["stack"][:, -1]}
 
 
+def _kept_stack_alone(given: Any, outputs: Mapping[str, Array]) -> dict[str, Array]:
+    return {"stack": _kept_stack(given, outputs)["stack"]}
+
+
+def _zero_at_first(stack: Array, before: Array) -> Array:
+    """Zeros where there was no state before, which is 0 then and positive later."""
+    return np.where(np.real(before).any(axis=-1, keepdims=True), stack, 0.0)
+
+
 def _fault(id: str, says: str, effect: str, fix: str, replaces: Replaced, *happened: str, joined: bool = True) -> Fault:
     name = f"stack-{id}" if joined else id
     return Fault(
@@ -242,6 +251,10 @@ STACKS = (
            seen=lambda h, stack, before: (h, before)),
     _fault("kept-between-calls", "the second sequence starts from the first one's memory", MIXED_UP,
            "start from an empty stack in every call", {"next_state": _kept_stack}),
+    _fault("stack-kept-between-calls", "the second sequence starts from the first one's stack", MIXED_UP,
+           "start from an empty stack in every call", {"next_state": _kept_stack_alone}),
+    _stack("first-step-reads-zero", "the first step reads 0, not the -1 of an empty stack", OTHER_STATES,
+           "an empty stack reads -1", pre=lambda x, h, stack, w: _pre(x, h, _zero_at_first(stack, h), w)),
     # the state
     _stack("state-tanh", "the state is squashed by tanh", OTHER_STATES, "h = sigmoid(...)", squash=np.tanh),
     _stack("state-relu", "the state is rectified", OTHER_STATES, "h = sigmoid(...)", squash=relu),

@@ -12,6 +12,8 @@ from dlcheck.recurrent.unrolling import STATES, Arrangement, turned
 
 Arrays = Mapping[str, Any]
 Turn = Callable[[Any, Any, bool], Any]
+_APART = ((1, 0), (0, 1))
+"""How much of each direction's outputs is in each part that is joined: all of its own."""
 _ARRANGED = ("num_layers", "bidirectional", "batch_first", "dropout", "dropped")
 
 
@@ -25,15 +27,20 @@ class Wiring:
 
     ``start(run, layers, directions)`` is the row of the given state that a run starts from, or, as ``~other``, an
     earlier run whose final state it takes. ``finals(layers, directions)`` lists the runs whose final states are
-    returned. ``between`` and ``last`` say how much of each direction's outputs is in each part that is joined, below
-    another layer and at the end. ``read`` and ``write`` turn the second direction's sequence and its outputs; ``late``
-    gives outputs from before each step, and ``first_output`` makes the second direction's h_n its first output.
+    returned. ``between`` and ``last`` say how much of each direction's outputs is in each part that is joined,
+    below another layer and at the end, the former from layer ``since`` on. ``settings(run, directions, given)``
+    changes the settings of a run, and ``drops`` says above how many layers dropout acts. ``read`` and ``write``
+    turn the second direction's sequence and its outputs; ``late`` gives outputs from before each step, and
+    ``first_output`` makes the second direction's h_n its first output.
     """
 
     start: Callable[[int, int, int], int] = lambda run, layers, directions: run
     finals: Callable[[int, int], list[int]] = lambda layers, directions: list(range(layers * directions))
-    between: tuple[tuple[float, ...], ...] = ((1, 0), (0, 1))
-    last: tuple[tuple[float, ...], ...] = ((1, 0), (0, 1))
+    between: tuple[tuple[float, ...], ...] = _APART
+    last: tuple[tuple[float, ...], ...] = _APART
+    since: int = 0
+    settings: Callable[[int, int, dict[str, Any]], dict[str, Any]] = lambda run, directions, given: given
+    drops: Callable[[int], bool] = lambda layers_below: True
     read: Turn = _turned
     write: Turn = _turned
     late: bool = False
@@ -60,7 +67,7 @@ class _Wired:
     def __init__(self, name: str, wiring: Wiring, parameters: Any, state: Any, lengths: Any, given: dict[str, Any]):
         self.name, self.wiring, self.parameters, self.lengths = name, wiring, parameters, lengths
         arrangement = Arrangement(**{key: value for key, value in given.items() if key in _ARRANGED})
-        self.batch_first, self.left = arrangement.batch_first, arrangement.left
+        self.batch_first, self.arrangement = arrangement.batch_first, arrangement
         self.layers, self.directions = arrangement.num_layers, 1 + arrangement.bidirectional
         self.others = {key: value for key, value in given.items() if key not in _ARRANGED}
         self.state = state
@@ -75,7 +82,11 @@ class _Wired:
 
     def _keywords(self, run: int) -> dict[str, Any]:
         padded = {"padded_output": "zeros"} if run % self.directions else {}
-        return {**self.others, **padded}
+        return self.wiring.settings(run, self.directions, {**self.others, **padded})
+
+    def left(self, layers_below: int) -> float:
+        """The share that dropout leaves where so many layers lie below."""
+        return self.arrangement.left(layers_below) if self.wiring.drops(layers_below) else 1.0
 
     def _called(self, run: int, sequence: Any) -> tuple[Any, ...]:
         """The arguments of one run."""
@@ -86,7 +97,8 @@ class _Wired:
         return turn(x, self.lengths, self.batch_first) if run % self.directions else x
 
     def _joins(self, layer: int) -> Any:
-        rows = self.wiring.last if layer == self.layers - 1 else self.wiring.between
+        between = self.wiring.between if layer >= self.wiring.since else _APART
+        rows = self.wiring.last if layer == self.layers - 1 else between
         return np.array(rows)[: self.directions, : self.directions] if self.directions == 2 else np.ones((1, 1))
 
     def forward(self, x: Any) -> dict[str, Any]:

@@ -76,6 +76,8 @@ def tensor(values: Array, dtype: str, layout: str, device: str) -> torch.Tensor:
         return gaps[..., ::2]
     if layout == "transposed" and made.dim() > 1:
         return made.transpose(0, -1).contiguous().transpose(0, -1)
+    if layout == "channels_last" and made.dim() == 4:
+        return made.contiguous(memory_format=torch.channels_last)
     return made
 
 
@@ -90,6 +92,8 @@ def array(values: Array, dtype: str, layout: str) -> NDArray[Any]:
         return gaps[..., ::2]
     if layout == "transposed" and made.ndim > 1:
         return np.swapaxes(np.ascontiguousarray(np.swapaxes(made, 0, -1)), 0, -1)
+    if layout == "channels_last" and made.ndim == 4:
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(made, 1, -1)), -1, 1)
     if layout == "readonly":
         made.flags.writeable = False
     return made

@@ -57,7 +57,7 @@ def arguments(
         if name not in arrays and name in spelled and known and known[spelled[name]].default is inspect.Parameter.empty:
             raise NotProvided(f"it cannot do without {name}")
     further = {spelled[name]: arrays[name] for name in component.optional if name in arrays} | dict(also or {})
-    further |= in_place(called, case)
+    further |= in_place(called, case) | asked_dtype(called, case, arrays)
     count, derived = len(component.inputs), component.construct(case)
     settings = calling.keywords(called.code, component, case.settings, called.fixed, count, {**derived, **further})
     return [arrays[name] for name in component.inputs], {**settings, **further}
@@ -68,7 +68,7 @@ def constructor_keywords(called: Called, case: Case) -> dict[str, Any]:
     component, accepted = called.component, calling.parameters(called.code) or {}
     derived = component.construct(case)
     shapes = {name: value for name, value in derived.items() if name in accepted and name not in component.settings}
-    settings = {**shapes, **case.settings, **in_place(called, case)}
+    settings = {**shapes, **case.settings, **in_place(called, case), **asked_dtype(called, case, {})}
     return calling.keywords(called.code, component, settings, called.fixed, derived=derived)
 
 
@@ -77,6 +77,17 @@ def in_place(called: Called, case: Case) -> dict[str, bool]:
     if case.layout == "in_place" and "inplace" not in (calling.parameters(called.code) or {}):
         raise NotProvided("it does not accept inplace")
     return {"inplace": True} if case.layout == "in_place" else {}
+
+
+def asked_dtype(called: Called, case: Case, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword that asks code for a dtype of its result; raises NotProvided where it has none."""
+    if "result_dtype" not in case.inputs:
+        return {}
+    if "dtype" not in (calling.parameters(called.code) or {}):
+        raise NotProvided("it does not accept dtype")
+    name = case.inputs["result_dtype"]
+    tensors = any(isinstance(value, torch.Tensor) for value in arrays.values())
+    return {"dtype": getattr(torch, name) if tensors else np.dtype(name)}
 
 
 def held_names(called: Called, case: Case, has: Callable[[str], bool]) -> list[str]:
@@ -105,6 +116,7 @@ def made_with(called: Called, case: Case, arrays: Mapping[str, Any]) -> dict[str
 def differentiable(component: Component, case: Case) -> list[str]:
     """The arrays of a case whose gradients are asked for."""
     names = given(component, case) if component.differentiable is None else component.differentiable
+    names = [name for name in names if name not in case.inputs.get("constant", ())]
     return [name for name in names if name in case.inputs and np.asarray(case.inputs[name]).dtype.kind == "f"]
 
 
@@ -238,6 +250,7 @@ class TorchModule(TorchFunction):
         for name in self.component.parameters:
             if name not in parameters and isinstance(getattr(module, name, None), torch.Tensor):
                 raise Misbehaviour(f"the module's {name} is no parameter: nothing trains it")
+        self._expect_obeyed(case, parameters)
         held = {name: parameters.get(name) for name in held_names(self, case, parameters.__contains__)}
         for name, parameter in held.items():
             if parameter is None:
@@ -256,6 +269,18 @@ class TorchModule(TorchFunction):
             return output
 
         return run, {**tensors, **held}  # type: ignore[dict-item]
+
+    def _expect_obeyed(self, case: Case, parameters: Mapping[str, torch.Tensor]) -> None:
+        """Raises Misbehaviour where keywords do not show in what was built: a bias not wanted, another first value."""
+        known, derived = calling.parameters(self.code) or {}, self.component.construct(case)
+        for name in self.component.optional:
+            if name in known and derived.get(name) is False and name in parameters and parameters[name].requires_grad:
+                raise Misbehaviour(f"{name}=False is ignored: it has a parameter {name}")
+        if "init" in known and "init" in derived:
+            first = parameters[self.component.parameters[0]].detach()
+            # torch's modules are made in float32
+            if not torch.equal(first, torch.full(first.shape, derived["init"], dtype=torch.float32).to(first)):
+                raise Misbehaviour(f"init={derived['init']:g} is ignored: its parameter starts elsewhere")
 
 
 def _expect_alike_in_evaluation(module: torch.nn.Module, handed: list[Any], output: torch.Tensor) -> None:

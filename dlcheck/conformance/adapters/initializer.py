@@ -37,14 +37,27 @@ class Initializer(Implementation):
         return [self._one(case, {**settings, **stream}, required=draw % 2 == 0) for draw in range(draws)]
 
     def _one(self, case: Case, settings: Mapping[str, Any], required: bool) -> torch.Tensor:
-        made = torch.full(case.inputs["shape"], float("nan"), dtype=getattr(torch, case.dtype), device=self.device)
+        made, beside = self._empty(case)
         made.requires_grad_(required)
         returned = self.code(made, **settings)
         if returned is not made:
             raise Misbehaviour(f"it returned {_described(returned)}, expected the very tensor that it was given")
         if made.requires_grad != required:
             raise Misbehaviour(f"it switched requires_grad {'off' if required else 'on'}")
+        if not beside.isnan().all():
+            raise Misbehaviour("it writes into memory beside the tensor that it was given, a strided view")
         return made
+
+    def _empty(self, case: Case) -> tuple[torch.Tensor, torch.Tensor]:
+        """A tensor to fill, laid out in memory as the case asks for, and what lies between its entries."""
+        shape, how = tuple(case.inputs["shape"]), {"dtype": getattr(torch, case.dtype), "device": self.device}
+        if case.layout == "strided":  # with rows of odd length, so that no flat view of it exists
+            whole = torch.full((*shape[:-1], 2 * shape[-1] + 1), float("nan"), **how)
+            return whole[..., 1::2], whole[..., ::2]
+        if case.layout == "transposed":
+            made = torch.full(shape[::-1], float("nan"), **how)
+            return made.permute(*range(made.dim())[::-1]), made[:0]
+        return torch.full(shape, float("nan"), **how), torch.empty(0)
 
     def _facts(self, case: Case, settings: Mapping[str, Any], first: list[torch.Tensor], seed: int) -> dict[str, Any]:
         """Whether successive draws differ, and whether a generator, where one is accepted, is obeyed."""

@@ -78,6 +78,15 @@ def _by_name(returned: Any, names: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
+def _named(returned: Any, names: Mapping[str, int], case: Case) -> dict[str, Any]:
+    """The same, of code that knows no sequence without its axis if it answers one with three axes."""
+    named = _by_name(returned, names)
+    output = next(iter(named.values()))
+    if case.inputs["x"].ndim == 2 and np.ndim(output) != 2:
+        raise NotProvided("it takes no sequence without an axis of sequences")
+    return named
+
+
 class Layer(Implementation):
     """What modules and objects share: they are built for each case and hold their parameters."""
 
@@ -89,13 +98,36 @@ class Layer(Implementation):
 
     def observe(self, case: Case) -> Observation:
         """Run one case on a fresh object."""
-        made = self.code(**self._constructor_keywords(case))
+        made = self._built(self._constructor_keywords(case))
         if isinstance(made, torch.nn.Module):
             made = made.to(self.device, getattr(torch, case.dtype))
             return _Module(self, made, case).observe()
         if not hasattr(made, "forward") and not callable(made):
             raise Misbehaviour(f"it made a {type(made).__name__}, expected a module or an object with forward")
         return _Object(self, made, case).observe()
+
+    def _built(self, keywords: Mapping[str, Any]) -> Any:
+        """An object; raises NotProvided for a keyword that the code hands on to what does not know it."""
+        try:
+            return self.code(**keywords)
+        except TypeError as error:
+            if self._hands_on and "unexpected keyword argument" in str(error):
+                raise NotProvided(str(error)) from error
+            raise
+
+    @cached_property
+    def _hands_on(self) -> bool:
+        """Whether the code takes keywords of any name beside its own."""
+        kinds = [p.kind for p in inspect.signature(self.code).parameters.values()]
+        return calling.parameters(self.code) is not None and inspect.Parameter.VAR_KEYWORD in kinds
+
+    def _refuses_unknown(self, keywords: Mapping[str, Any]) -> bool:
+        """Whether it fails on a keyword that nobody knows: what swallows all of them obeys none."""
+        try:
+            self.code(**keywords, no_such_keyword=None)
+        except Exception:
+            return True
+        return False
 
     def _constructor_keywords(self, case: Case) -> dict[str, Any]:
         sizes, known = dict(self.component.construct(case)), calling.parameters(self.code)
@@ -106,8 +138,13 @@ class Layer(Implementation):
         unnamed = [value for name, value in sizes.items() if name not in known and not _alias_in(known, name)]
         derived = {**sizes, **further, **dict(zip(needed, unnamed, strict=False))}
         shapes = {name: value for name, value in derived.items() if name in known}
-        settings = {**shapes, **case.settings}
-        return calling.keywords(self.code, self.component, settings, self.fixed, derived=derived)
+        own = {name: value for name, value in case.settings.items() if name in known}
+        found = calling.keywords(self.code, self.component, {**shapes, **own}, self.fixed, derived=derived)
+        if len(own) == len(case.settings):
+            return found
+        if self._hands_on and self._refuses_unknown(found):
+            return {**found, **case.settings}
+        return calling.keywords(self.code, self.component, {**shapes, **case.settings}, self.fixed, derived=derived)
 
     def stored(self, case: Case, shape_of: Callable[[str], Any]) -> list[Stored]:
         """The target's own arrays for the parameters of a case."""
@@ -139,10 +176,10 @@ class _Run:
     def shape_of(self, name: str) -> tuple[int, ...] | None:
         raise NotImplementedError
 
-    def put(self) -> None:
-        """Give the object the parameters of the case."""
+    def put(self, parameters: Mapping[str, Array]) -> None:
+        """Give the object parameters like those of the case."""
         for entry in self.stored:
-            value = np.asarray(entry.put(self.case.inputs["parameters"]))
+            value = np.asarray(entry.put(parameters))
             shape = self.shape_of(entry.name)
             if shape != value.shape and (shape is None or np.prod(shape) != value.size or value.ndim > 1):
                 raise Misbehaviour(f"{entry.name} has shape {shape}, expected {value.shape}")
@@ -150,6 +187,23 @@ class _Run:
 
     def store(self, name: str, value: Array) -> None:
         raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Bring the object to where the case begins: its mode, an earlier call, and its parameters."""
+        inputs = self.case.inputs
+        self.switch()
+        if "earlier" in inputs:
+            self.put(inputs.get("earlier_parameters", inputs["parameters"]))
+            self.read(inputs["earlier"])
+        self.put(inputs["parameters"])
+
+    def read(self, sequence: Array) -> None:
+        """Have the object read a sequence, whatever it answers."""
+        raise NotImplementedError
+
+    def named(self, returned: Any) -> dict[str, Any]:
+        """What was returned, by the model's output names."""
+        return _named(returned, self.names, self.case)
 
     def built(self) -> Observation:
         """How many bias vectors it holds."""
@@ -210,17 +264,25 @@ class _Module(_Run):
         """An array of the case as a tensor."""
         return calling.tensor(np.asarray(value), self.case.dtype, self.case.layout, self.layer.device)
 
+    def read(self, sequence: Array) -> None:
+        self.made(self.tensor(sequence))
+
+    def put(self, parameters: Mapping[str, Array]) -> None:
+        super().put(parameters)
+        if self.case.settings.get("bias", True):
+            return
+        for name, parameter in self.made.named_parameters():
+            if "bias_" in name and parameter.requires_grad:
+                raise Misbehaviour(f"bias=False is ignored: it has a parameter {name}")
+
     def observe(self) -> Observation:
         """Outputs, or gradients of everything that the case gives."""
         if self.case.run == "built":
             return self.built()
-        self.put()
-        self.switch()
+        self.prepare()
         case, wants = self.case, self.case.run == "backward"
         x = self.tensor(case.inputs["x"]).requires_grad_(wants)
         state = {name: self.tensor(row).requires_grad_(wants) for name, row in self.layer.rows(case).items()}
-        if "earlier" in case.inputs:
-            self.made(self.tensor(case.inputs["earlier"]))
         outputs = self.outputs(x, state)
         pure = all(calling.unchanged(value, before) for value, before in self.untouched(x, state))
         facts = {"dtype": calling.dtype_name(next(iter(outputs.values()))), "purity": pure}
@@ -240,7 +302,7 @@ class _Module(_Run):
         takes = any(name in further for name in (*_LENGTHS, "mask"))
         if "lengths" in self.case.inputs and not takes:
             return self.packed(x, further)
-        named = _by_name(self.made(x, **further), self.names)
+        named = self.named(self.made(x, **further))
         for name, value in named.items():
             if not isinstance(value, torch.Tensor):
                 raise Misbehaviour(f"{name} is a {type(value).__name__}, expected a torch.Tensor")
@@ -337,20 +399,20 @@ class _Object(_Run):
         """An array of the case as the object gets it."""
         return calling.array(np.asarray(value), self.case.dtype, self.case.layout)
 
+    def read(self, sequence: Array) -> None:
+        self.forward(self.array(sequence))
+
     def observe(self) -> Observation:
         """Outputs, or gradients by the object's own backward."""
         if self.case.run == "built":
             return self.built()
-        self.put()
-        self.switch()
+        self.prepare()
         case = self.case
         x, state = self.array(case.inputs["x"]), {n: self.array(row) for n, row in self.layer.rows(case).items()}
         further = self.arguments(self.array, state)
         if "lengths" in case.inputs and not any(name in further for name in (*_LENGTHS, "mask")):
             raise NotProvided("it takes no lengths")
-        if "earlier" in case.inputs:
-            self.forward(self.array(case.inputs["earlier"]))
-        named = _by_name(self.forward(x, **further), self.names)
+        named = self.named(self.forward(x, **further))
         outputs = {name: calling.to_numpy(value, name) for name, value in named.items()}
         rows = self.layer.rows(case)
         pure = all(np.array_equal(now, rows[name]) for name, now in state.items())
@@ -402,7 +464,7 @@ class Function(Implementation):
             return calling.array(np.asarray(value), case.dtype, case.layout)
 
         x, further = self._arguments(case, make)
-        named = _by_name(self.code(x, **further), _names(self.component, case))
+        named = _named(self.code(x, **further), _names(self.component, case), case)
         values = {name: calling.to_numpy(value, name) for name, value in named.items()}
         lacks = tuple(name for name in _names(self.component, case) if name not in values)
         return Observation(values, {"purity": np.array_equal(x, case.inputs["x"], equal_nan=True)}, lacks)
@@ -426,7 +488,7 @@ class Function(Implementation):
 
         x, further = self._arguments(case, make)
         names = _names(self.component, case)
-        outputs = _by_name(self.code(x, **further), names)
+        outputs = _named(self.code(x, **further), names, case)
         pure = calling.unchanged(x, case.inputs["x"])
         facts = {"dtype": calling.dtype_name(next(iter(outputs.values()))), "purity": pure}
         if case.run == "forward":

@@ -2,8 +2,9 @@
 
 ``name_backward(grad, x, parameters, ...)`` gives the gradients of x, of each parameter and, where one was given, of the
 state. A case has "x", "parameters" by the model's names, and may have "state" ("h_0", "c_0"), "lengths", for a backward
-run "grad" by output, "earlier": another sequence that the same object reads first, and "evaluation": whether it is
-switched to evaluation before.
+run "grad" by output, "earlier": another sequence that the same object reads first, "earlier_parameters": those that it
+has then, and "evaluation": whether it is switched to evaluation before. A forward run may be of a single sequence
+without its axis: x (T, F), states (L, H).
 """
 
 from collections.abc import Mapping
@@ -49,6 +50,16 @@ def _next_state(given: Any, earlier: Mapping[str, Array]) -> Any:
     return given
 
 
+def _parameters_now(held: Mapping[str, Array], before: Mapping[str, Array]) -> Mapping[str, Array]:
+    """The parameters that a call reads: those that the object has, not those that it had in an earlier call."""
+    return held
+
+
+def _state_of_one(state: Mapping[str, Array]) -> Mapping[str, Array]:
+    """The state that a single sequence without its axis starts from."""
+    return state
+
+
 def _in_evaluation(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """The settings that hold in evaluation."""
     return {**settings, "dropout": 0.0}
@@ -66,10 +77,23 @@ def forward(reference: Reference, case: Case) -> Observation:
     function, keywords = reference.required(name), reference.keywords(name, settings)
     started = dict(arguments)
     if "earlier" in case.inputs:
-        outputs = function(np.array(case.inputs["earlier"]), arguments["parameters"], **keywords)
+        before = _copied(case.inputs.get("earlier_parameters", arguments["parameters"]))
+        outputs = function(np.array(case.inputs["earlier"]), before, **keywords)
         started["state"] = reference.required("next_state")(arguments.get("state"), outputs)
+        started["parameters"] = reference.required("parameters_now")(arguments["parameters"], before)
+    if arguments["x"].ndim == 2:
+        return Observation(_of_one(reference, function, started, keywords), _facts(case, arguments))
     values = function(**started, **keywords)
     return Observation({key: np.asarray(value) for key, value in values.items()}, _facts(case, arguments))
+
+
+def _of_one(reference: Reference, function: Any, started: Mapping[str, Any], keywords: Any) -> dict[str, Array]:
+    """The outputs for a sequence without an axis of sequences, which have none either."""
+    axis = 0 if keywords.get("batch_first") else 1
+    state = reference.required("state_of_one")(started["state"])
+    rows = {name: value[:, None] for name, value in state.items()}
+    values = function(**{**started, "x": np.expand_dims(started["x"], axis), "state": rows}, **keywords)
+    return {name: np.take(value, 0, axis if name == "output" else 1) for name, value in values.items()}
 
 
 def backward(reference: Reference, case: Case) -> Observation:
@@ -124,23 +148,29 @@ def snippet(component: Component, case: Case) -> list[str]:
     arguments = {**component.construct(case), **case.settings}
     written = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     lines = [f"module = target({written}).to(torch.{case.dtype})"]
-    for name, value in case.inputs["parameters"].items():
-        lines += [f"dict(module.named_parameters())[{name!r}].data.copy_({tensor(value, case)})"]
     lines += ["module.eval()"] if "evaluation" in case.inputs else []
+    if "earlier" in case.inputs:
+        lines += _put(case, case.inputs.get("earlier_parameters", case.inputs["parameters"]))
+        lines += [f"module({tensor(case.inputs['earlier'], case)})"]
+    lines += _put(case, case.inputs["parameters"])
     lines += [f"x = {tensor(case.inputs['x'], case)}.requires_grad_()", *_calls(case)]
     return lines + (_gradients(case) if case.run == "backward" else [])
+
+
+def _put(case: Case, parameters: Mapping[str, Array]) -> list[str]:
+    named = parameters.items()
+    return [f"dict(module.named_parameters())[{name!r}].data.copy_({tensor(value, case)})" for name, value in named]
 
 
 def _calls(case: Case) -> list[str]:
     state = [tensor(value, case) for value in case.inputs.get("state", {}).values()]
     after = "" if not state else f", {state[0]}" if len(state) == 1 else f", ({', '.join(state)})"
-    read, lines = "x", [f"module({tensor(case.inputs['earlier'], case)})"] if "earlier" in case.inputs else []
+    read = "x"
     if "lengths" in case.inputs:
         flags = f"batch_first={case.settings.get('batch_first', False)}"
         lengths = case.inputs["lengths"].tolist()
         read = f"torch.nn.utils.rnn.pack_padded_sequence(x, {lengths}, {flags}, enforce_sorted=False)"
-    lines += [f"outputs = module({read}{after})", "print(outputs)"]
-    return lines
+    return [f"outputs = module({read}{after})", "print(outputs)"]
 
 
 def _gradients(case: Case) -> list[str]:
@@ -162,7 +192,13 @@ FORM = Form(
     {"forward": forward, "backward": backward, "built": built, "dropped": dropped},
     ("dtype", "purity", "determinism"),
     snippet,
-    {"next_state": _next_state, "in_evaluation": _in_evaluation, "dropout_law": _dropout_law},
+    {
+        "next_state": _next_state,
+        "parameters_now": _parameters_now,
+        "state_of_one": _state_of_one,
+        "in_evaluation": _in_evaluation,
+        "dropout_law": _dropout_law,
+    },
     chance_runs=("dropped",),
     switches=("layout",),
 )

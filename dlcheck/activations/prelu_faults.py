@@ -1,4 +1,4 @@
-"""Known mistakes in the activation functions that have parameters, prelu and maxout."""
+"""Known mistakes in prelu, the rectifier whose slopes are learned."""
 
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +50,12 @@ def _along_channels(weight: Array, x: Array) -> Array:
 def _summed(parts: Array, weight: Array) -> Array:
     """Sum over everything but axis 1, or over all where there is one slope."""
     return reference.prelu_backward(parts, -np.ones_like(parts), weight)["weight"] * -1
+
+
+def _averaged_by_channel(grad_output: Array, x: Array, weight: Array) -> Array:
+    """The mean in place of the sum, where each channel has a slope."""
+    summed = _summed(grad_output * np.minimum(x, 0), weight)
+    return summed * weight.size / max(x.size, 1) if weight.size > 1 else summed
 
 
 def _along(axis: int) -> Replaces:
@@ -218,163 +224,14 @@ PRELU = (
         "prelu-on-both-sides", "max(x, 0) + a x leaks right of zero too", OTHER_FUNCTION, "x if x > 0 else a x",
         _on_both_sides(),
     ),
+    _prelu(
+        "prelu-weight-gradient-averaged-by-channel", "the gradient of each channel's slope is averaged",
+        "Slopes learn at another rate than all else.", SLOPE_GRADIENT, _weight_gradient(_averaged_by_channel),
+    ),
+    _prelu(
+        "prelu-first-layer-untrained", "the slopes get no gradient where the input needs none",
+        "The slopes of a network's first layer never learn.", "ask ctx.needs_input_grad for each input apart",
+        {"beside_constants": lambda gradients: {name: 0 * grad for name, grad in gradients.items()}},
+    ),
     upstream_ignored("prelu"),
-)  # fmt: skip
-
-
-# --- maxout ----------------------------------------------------------------------------------------------------------
-
-
-def _maxout(id: str, says: str, effect: str, fix: str, replaces: Replaces) -> Fault:
-    return Fault(id, "maxout", says, effect, fix, replaces)
-
-
-def _exchanged(first: int, second: int) -> Replaces:
-    """Maxout that reads its weights with two axes exchanged, and its biases too where the axes are theirs."""
-
-    def read(values: Array) -> Array:
-        return values.swapaxes(first, second) if values.ndim > max(first, second) else values
-
-    def forward(x: Array, weight: Array, bias: Array, **_: Any) -> Array:
-        return reference.maxout(x, read(weight), read(bias))
-
-    def backward(grad_output: Array, x: Array, weight: Array, bias: Array, **settings: Any) -> Gradients:
-        gradients = reference.maxout_backward(grad_output, x, read(weight), read(bias), **settings)
-        return {"x": gradients["x"], "weight": read(gradients["weight"]), "bias": read(gradients["bias"])}
-
-    return {"maxout": forward, "maxout_backward": backward}
-
-
-def _of_values(value: Function, share: Callable[[Array, reference.Ties], Array], biased: bool = True) -> Replaces:
-    """Another function of the maps' values (N, k, O), with the share of the gradient that each map receives.
-
-    The shares may depend on the convention of ties.
-    """
-
-    def values(x: Array, weight: Array, bias: Array) -> Array:
-        return np.einsum("ni,koi->nko", x, weight) + biased * np.where(biased, bias, 0)
-
-    def forward(x: Array, weight: Array, bias: Array, **_: Any) -> Array:
-        return value(values(x, weight, bias))
-
-    def backward(
-        grad_output: Array, x: Array, weight: Array, bias: Array, ties: reference.Ties = "first", **_: Any
-    ) -> Gradients:
-        parts = share(values(x, weight, bias), ties) * grad_output[:, None]
-        grad_x, grad_weight = np.einsum("nko,koi->ni", parts, weight), np.einsum("nko,ni->koi", parts, x)
-        return {"x": grad_x, "weight": grad_weight, "bias": biased * parts.sum(axis=0)}
-
-    return {"maxout": forward, "maxout_backward": backward}
-
-
-def _largest(values: Array) -> Array:
-    return values.max(axis=1)
-
-
-def _averaged_gradients(*names: str) -> Replaces:
-    """The gradients of some parameters divided by the number of examples."""
-
-    def backward(grad_output: Array, x: Array, *others: Array, **settings: Any) -> Gradients:
-        gradients = reference.maxout_backward(grad_output, x, *others, **settings)
-        return gradients | {name: gradients[name] / len(x) for name in names}
-
-    return {"maxout_backward": backward}
-
-
-def _regrouped(values: Array) -> Array:
-    """Values (N, k, O) read as (N, O, k), as they lie in memory, then with the maps along axis 1 again."""
-    return np.moveaxis(values.reshape(len(values), values.shape[2], values.shape[1]), 2, 1)
-
-
-def _regrouped_backward(
-    grad_output: Array, x: Array, weight: Array, bias: Array, ties: reference.Ties = "first", **_: Any
-) -> Gradients:
-    values = np.einsum("ni,koi->nko", x, weight) + bias
-    shares = reference.shares(_regrouped(values), ties) * grad_output[:, None]
-    parts = np.moveaxis(shares, 1, 2).reshape(values.shape)
-    grad_x, grad_weight = np.einsum("nko,koi->ni", parts, weight), np.einsum("nko,ni->koi", parts, x)
-    return {"x": grad_x, "weight": grad_weight, "bias": parts.sum(axis=0)}
-
-
-def _but_last(values: Array) -> Array:
-    return values[:, : max(values.shape[1] - 1, 1)]
-
-
-MAXOUT = (
-    _maxout(
-        "maxout-regrouped", "k values in a row are taken for the maps of a unit", OTHER_FUNCTION,
-        "view(N, k, out) before the maximum over k, not view(N, out, k)",
-        {"maxout": lambda x, weight, bias, **_: _largest(_regrouped(np.einsum("ni,koi->nko", x, weight) + bias)),
-         "maxout_backward": _regrouped_backward},
-    ),
-    _maxout(
-        "maxout-last-map-left-out", "the last map is left out", "A map never learns.",
-        "max over all k maps of each unit",
-        _of_values(lambda v: _largest(_but_last(v)), lambda v, ties: np.pad(
-            reference.shares(_but_last(v), ties), ((0, 0), (0, v.shape[1] - _but_last(v).shape[1]), (0, 0)))),
-    ),
-    _maxout(
-        "maxout-over-units", "the maximum is over units, not over maps", OTHER_FUNCTION,
-        "max over the k maps of each unit",
-        _exchanged(0, 1),
-    ),
-    _maxout(
-        "maxout-weight-transposed", "the weights are read as (k, in, out)", OTHER_FUNCTION, "x @ weight[j].T + bias[j]",
-        _exchanged(1, 2),
-    ),
-    _maxout(
-        "maxout-without-bias", "the biases are left out", "Kinks stay at the origin: |x - c| cannot be learned.",
-        "x @ weight[j].T + bias[j]", _of_values(_largest, reference.shares, biased=False),
-    ),
-    _maxout(
-        "maxout-minimum", "min stands in place of max", OTHER_FUNCTION, "max over the k maps of each unit",
-        _of_values(lambda v: v.min(axis=1), lambda v, ties: reference.shares(-v, ties)),
-    ),
-    _maxout(
-        "maxout-mean", "the maps are averaged: one affine map", "The layer is linear.",
-        "max over the k maps of each unit",
-        _of_values(lambda v: v.mean(axis=1), lambda v, ties: np.full_like(v, 1 / v.shape[1])),
-    ),
-    _maxout(
-        "maxout-sum", "the maps are added: one affine map", "The layer is linear.", "max over the k maps of each unit",
-        _of_values(lambda v: v.sum(axis=1), lambda v, ties: np.ones_like(v)),
-    ),
-    _maxout(
-        "maxout-from-zero", "the running maximum starts at 0",
-        "Units are rectified: negative outputs and their gradients "
-        "are lost.", "start from the first map, or from -inf",
-        _of_values(
-            lambda v: np.maximum(_largest(v), 0), lambda v, ties: reference.shares(v, ties) * (v > 0)
-        ),
-    ),
-    _maxout(
-        "maxout-largest-magnitude", "the map of largest |value| is taken",
-        OTHER_FUNCTION, "max of the values, not of |values|",
-        _of_values(
-            lambda v: (v * reference.shares(np.abs(v))).sum(axis=1),
-            lambda v, ties: reference.shares(np.abs(v), ties),
-        ),
-    ),
-    _maxout(
-        "maxout-gradient-to-all-maps", "every map receives the gradient", "All maps learn the same and become one.",
-        "only the map that gave the maximum receives it",
-        {"maxout_backward": _of_values(_largest, lambda v, ties: np.ones_like(v))["maxout_backward"]},
-    ),
-    _maxout(
-        "maxout-gradient-averaged", "the parameters' gradients are averaged", "Parameters learn too slowly.",
-        "sum over the batch: the loss has its own mean", _averaged_gradients("weight", "bias"),
-    ),
-    *(
-        _maxout(
-            f"maxout-{name}-gradient-averaged", f"the gradient of the {name} alone is averaged over the batch",
-            "It learns too slowly.", "sum over the batch: the loss has its own mean", _averaged_gradients(name),
-        )
-        for name in ("weight", "bias")
-    ),
-    _maxout(
-        "maxout-gradient-spread", "every map receives an equal part of the gradient",
-        "All maps learn the same and become one.", "only the map that gave the maximum receives it",
-        {"maxout_backward": _of_values(_largest, lambda v, ties: np.full_like(v, 1 / v.shape[1]))["maxout_backward"]},
-    ),
-    upstream_ignored("maxout"),
 )  # fmt: skip
