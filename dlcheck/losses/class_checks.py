@@ -156,6 +156,6 @@ def nll(component: Component) -> Rows:
     yield from _images()
     masked = np.where(SCORES == 0.25, -np.inf, SCORES)
     says = "a class at -inf that is not the target's is left alone"
-    yield "masked", says, both(_classes(masked))
+    yield "masked", says, both(_classes(masked)), None, "values", "advice"
     yield from _ignoring()
     yield from _last_classes((_classes(weight=CLASS_WEIGHTS),))

@@ -34,7 +34,6 @@ from dlcheck.losses.mistakes import (
     clipped,
     differentiated,
     formula,
-    forward_only,
     gradient,
     log_softmax,
     of_logarithm,
@@ -271,16 +270,6 @@ def _likelihood(log: Callable[[Array, int], Array]) -> Replaces:
     return formula("nll_loss", terms, weighed_count)
 
 
-def _by_indicator(input: Array, target: Array, ignore_index: int = -100, **given: Any) -> Array:
-    """NaN where a class other than the target's has an infinite log-probability."""
-    axis = class_axis(input)
-    kept = distribution(input, target, ignore_index).any(axis=axis)
-    hidden = np.isinf(np.where(distribution(input, target, ignore_index), 0.0, input)).any(axis=axis)
-    loss = reference.nll_loss(input, target, ignore_index=ignore_index, **given)
-    lost = kept & hidden if given.get("reduction") == "none" else (kept & hidden).any()
-    return np.where(lost, np.nan, loss)
-
-
 NLL = (
     *shared("nll_loss"),
     *_other_weights("nll_loss"),
@@ -305,10 +294,6 @@ NLL = (
             input * (1.0 if weight is None else along_classes(weight, input))
             * distribution(input, target, ignore_index).any(axis=class_axis(input), keepdims=True)
         ).sum(axis=class_axis(input)), weighed_count),
-    ),
-    _nll(
-        "nll-zero-times-infinity", "0 times -inf of another class is NaN", NAN,
-        "pick the target's number by its index", forward_only("nll_loss", _by_indicator),
     ),
     _nll(
         "nll-labels-off-by-one", "labels are counted from 1", "Every class is taken for the one before.",

@@ -9,6 +9,7 @@ import torch
 
 from dlcheck.component import Case, Component
 from dlcheck.conformance.adapters import calling
+from dlcheck.conformance.adapters.operations import KNOWN
 from dlcheck.conformance.adapters.tracing import Zeros, memory, traced
 from dlcheck.conformance.adapters.translation import Translator
 from dlcheck.conformance.forms.model import observed
@@ -95,7 +96,7 @@ def _graph(
     module: Callable[..., Any], image: torch.Tensor, zeros: frozenset[int] = frozenset()
 ) -> tuple[Graph, Translator, list[torch.Tensor]]:
     trace, outputs = traced(module, image)
-    translator = Translator(trace, zeros)
+    translator = Translator(trace, KNOWN, zeros)
     return translator.graph_of(outputs), translator, trace.constants(outputs)
 
 

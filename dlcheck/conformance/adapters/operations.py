@@ -1,15 +1,13 @@
 """The operations of torch that have a name of their own in a network: what node of a graph each of them is."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from dlcheck.conformance.adapters.tracing import Record, Ref
-
-if TYPE_CHECKING:
-    from dlcheck.conformance.adapters.translation import Translator
+from dlcheck.conformance.adapters.translation import Operation, Translator
 
 _OF_MAPS = ("dropout1d", "dropout2d", "dropout3d", "feature_dropout")
 _NAMED = {
@@ -28,7 +26,7 @@ def _both(value: Any) -> tuple[int, int]:
     return (values[0], values[-1]) if values else (0, 0)
 
 
-def _conv(translator: "Translator", record: Record) -> int | None:
+def _conv(translator: Translator, record: Record) -> int | None:
     _, weight, bias, stride, padding, dilation, transposed, _, groups = record.args[:9]
     if isinstance(weight, Ref) or transposed or any(d != 1 for d in dilation) or weight.dim() != 4:
         return None
@@ -37,7 +35,7 @@ def _conv(translator: "Translator", record: Record) -> int | None:
     return translator.weighed(record, 0, weight, "conv", numbers, _table(translator, weight, groups))
 
 
-def _table(translator: "Translator", weight: torch.Tensor, groups: int) -> tuple[tuple[int, ...], ...]:
+def _table(translator: Translator, weight: torch.Tensor, groups: int) -> tuple[tuple[int, ...], ...]:
     """The connections that a masked kernel leaves; a kernel that is a parameter has them all."""
     if isinstance(weight, torch.nn.Parameter) or groups != 1:
         return ()
@@ -51,7 +49,7 @@ def _table(translator: "Translator", weight: torch.Tensor, groups: int) -> tuple
     return tuple(tuple(int(i) for i in row.nonzero().flatten()) for row in seen)
 
 
-def _dense(translator: "Translator", record: Record) -> int | None:
+def _dense(translator: Translator, record: Record) -> int | None:
     """addmm(bias, x, W^T), mm(x, W^T) or linear(x, W, bias)."""
     position = 1 if record.name == "addmm" else 0
     x, matrix = record.args[position : position + 2]
@@ -61,7 +59,7 @@ def _dense(translator: "Translator", record: Record) -> int | None:
     return translator.weighed(record, position, matrix, "dense", numbers)
 
 
-def _batch_norm(translator: "Translator", record: Record) -> int | None:
+def _batch_norm(translator: Translator, record: Record) -> int | None:
     weight, bias = record.args[1:3]
     said = [value for value in record.args[3:] if isinstance(value, bool)]
     by_batch = said[0] if said else "_no_" not in record.name
@@ -70,7 +68,7 @@ def _batch_norm(translator: "Translator", record: Record) -> int | None:
     return translator.graph.add("batch_norm", numbers, (translator.source(record),), record.shape[1:])
 
 
-def _pool(translator: "Translator", record: Record) -> int | None:
+def _pool(translator: Translator, record: Record) -> int | None:
     average = record.name == "avg_pool2d"
     kernel = _both(record.args[1])
     stride = _both(_argument(record, 2, "stride") or kernel)
@@ -85,11 +83,11 @@ def _pool(translator: "Translator", record: Record) -> int | None:
     return translator.graph.add(op, numbers, (translator.source(record),), record.shape[1:])
 
 
-def _adaptive(translator: "Translator", record: Record) -> int | None:
+def _adaptive(translator: Translator, record: Record) -> int | None:
     return translator.graph.add("adaptive_pool", record.shape[-2:], (translator.source(record),), record.shape[1:])
 
 
-def _whole_maximum(translator: "Translator", record: Record) -> int | None:
+def _whole_maximum(translator: Translator, record: Record) -> int | None:
     """The maximum of whole images."""
     shape = translator.shape(record)
     if len(shape) != 4 or math.prod(record.shape[2:]) != 1 or record.shape[1] != shape[1]:
@@ -98,7 +96,7 @@ def _whole_maximum(translator: "Translator", record: Record) -> int | None:
     return translator.graph.add("max_pool", numbers, (translator.source(record),), (shape[1], 1, 1))
 
 
-def _mean(translator: "Translator", record: Record) -> int | None:
+def _mean(translator: Translator, record: Record) -> int | None:
     """The mean of whole images, wherever their height and width now stand."""
     shape, dims = translator.shape(record), {d % len(translator.shape(record)) for d in record.args[1] or ()}
     if translator.is_formula(record.sources[0]) or dims != set(range(2, len(shape))):
@@ -110,18 +108,18 @@ def _mean(translator: "Translator", record: Record) -> int | None:
     return translator.graph.add("adaptive_pool", (1, 1), (node,), (channels, 1, 1))
 
 
-def _continues(translator: "Translator", record: Record) -> bool:
+def _continues(translator: Translator, record: Record) -> bool:
     """Whether a function of every number is part of a longer formula, as the tanh in 1.7159 tanh(2x/3)."""
     return translator.is_formula(record.sources[0])
 
 
-def _named(translator: "Translator", record: Record) -> int | None:
+def _named(translator: Translator, record: Record) -> int | None:
     if _continues(translator, record):
         return None
     return translator.elementwise(_NAMED[record.name.rstrip("_")], (), translator.source(record))
 
 
-def _clamped(translator: "Translator", record: Record) -> int | None:
+def _clamped(translator: Translator, record: Record) -> int | None:
     """clamp(min=0) is ReLU."""
     low, high = _argument(record, 1, "min"), _argument(record, 2, "max")
     if low != 0 or high is not None or _continues(translator, record):
@@ -129,7 +127,7 @@ def _clamped(translator: "Translator", record: Record) -> int | None:
     return translator.elementwise("relu", (), translator.source(record))
 
 
-def _sum(translator: "Translator", record: Record) -> int | None:
+def _sum(translator: Translator, record: Record) -> int | None:
     """A sum of two branches, or of a branch and one number for each channel."""
     scaled = _argument(record, 2, "alpha", 1) != 1
     left, right = record.args[:2]
@@ -143,11 +141,11 @@ def _sum(translator: "Translator", record: Record) -> int | None:
     return None if scaled else _per_channel(translator, record, "shift", ())
 
 
-def _product(translator: "Translator", record: Record) -> int | None:
+def _product(translator: Translator, record: Record) -> int | None:
     return _per_channel(translator, record, "scale", (0,))
 
 
-def _per_channel(translator: "Translator", record: Record, op: str, numbers: tuple[float, ...]) -> int | None:
+def _per_channel(translator: Translator, record: Record, op: str, numbers: tuple[float, ...]) -> int | None:
     traced = [value for value in record.args[:2] if isinstance(value, Ref)]
     others = [value for value in record.args[:2] if isinstance(value, torch.Tensor)]
     if len(traced) != 1 or len(others) != 1 or others[0].numel() != record.shape[1] or others[0].numel() == 1:
@@ -155,7 +153,7 @@ def _per_channel(translator: "Translator", record: Record, op: str, numbers: tup
     return translator.graph.add(op, numbers, (translator.node(traced[0].record),), record.shape[1:])
 
 
-def _concat(translator: "Translator", record: Record) -> int | None:
+def _concat(translator: Translator, record: Record) -> int | None:
     parts = [part for part in record.args[0] if not translator.is_zeros(part)]
     sources = [part.record for part in parts if isinstance(part, Ref)]
     if _argument(record, 1, "dim", 0) % len(record.shape) != 1 or translator.one_formula(sources):
@@ -167,7 +165,7 @@ def _concat(translator: "Translator", record: Record) -> int | None:
     return translator.graph.add("zero_channels", (added,), (node,), record.shape[1:]) if added else node
 
 
-def _padded(translator: "Translator", record: Record) -> int | None:
+def _padded(translator: Translator, record: Record) -> int | None:
     pad = (*record.args[1], *(0,) * 6)[:6]
     if _argument(record, 2, "value", 0) or len(record.shape) != 4:
         return None
@@ -178,7 +176,7 @@ def _padded(translator: "Translator", record: Record) -> int | None:
     return translator.graph.add("zero_channels", (sum(pad[4:]),), (node,), record.shape[1:]) if any(pad[4:]) else node
 
 
-def _sliced(translator: "Translator", record: Record) -> int | None:
+def _sliced(translator: Translator, record: Record) -> int | None:
     """Every n-th row and column, or some of the channels."""
     if _continues(translator, record):
         return None
@@ -198,7 +196,7 @@ def _sliced(translator: "Translator", record: Record) -> int | None:
     return None
 
 
-def _chosen(translator: "Translator", node: int, channels: tuple[int, ...], record: Record) -> int:
+def _chosen(translator: Translator, node: int, channels: tuple[int, ...], record: Record) -> int:
     """Some channels of a node, which may itself be some channels."""
     fed = translator.graph.nodes[node]
     if fed.op == "select":
@@ -206,7 +204,7 @@ def _chosen(translator: "Translator", node: int, channels: tuple[int, ...], reco
     return translator.graph.add("select", channels, (node,), record.shape[1:])
 
 
-def _indexed(translator: "Translator", record: Record) -> int | None:
+def _indexed(translator: Translator, record: Record) -> int | None:
     """x[:, [channels]] or index_select."""
     if record.name == "index_select":
         dim, index = record.args[1:3]
@@ -220,7 +218,7 @@ def _indexed(translator: "Translator", record: Record) -> int | None:
     return _chosen(translator, translator.source(record), tuple(index.tolist()), record)
 
 
-def _split(translator: "Translator", record: Record) -> int | None:
+def _split(translator: Translator, record: Record) -> int | None:
     """One of several parts of the channels."""
     sizes, dim = record.args[1], _argument(record, 2, "dim", 0)
     position = int(record.name.split("[")[1][:-1]) if "[" in record.name else 0
@@ -232,12 +230,12 @@ def _split(translator: "Translator", record: Record) -> int | None:
     return _chosen(translator, translator.source(record), tuple(range(first, first + record.shape[1])), record)
 
 
-def _response_norm(translator: "Translator", record: Record) -> int | None:
+def _response_norm(translator: Translator, record: Record) -> int | None:
     size = _argument(record, 1, "size")
     return translator.graph.add("response_norm", (size,), (translator.source(record),), record.shape[1:])
 
 
-def _dropout(translator: "Translator", record: Record) -> int | None:
+def _dropout(translator: Translator, record: Record) -> int | None:
     """Dropout of numbers, or of whole maps."""
     p = _argument(record, 1, "p", 0.5)
     node = translator.source(record)
@@ -245,7 +243,7 @@ def _dropout(translator: "Translator", record: Record) -> int | None:
     return translator.elementwise("map_dropout" if maps else "dropout", (p,), node) if p else node
 
 
-KNOWN: Mapping[str, Callable[["Translator", Record], int | None]] = {
+KNOWN: Mapping[str, Operation] = {
     **dict.fromkeys(("convolution", "_convolution", "conv2d", "mkldnn_convolution", "cudnn_convolution"), _conv),
     **dict.fromkeys(("addmm", "mm", "matmul"), _dense),
     **dict.fromkeys(

@@ -9,7 +9,6 @@ import torch
 from torch.utils import _pytree as pytree
 
 from dlcheck.conformance.adapters.examples import Examples
-from dlcheck.conformance.adapters.operations import KNOWN
 from dlcheck.conformance.adapters.tracing import STOPPED, Record, Ref, Trace, memory
 from dlcheck.models.structure import Graph
 
@@ -30,15 +29,15 @@ class _Region:
 
 
 class Translator:
-    """Turns a trace into a graph.
+    """Turns a trace into a graph, with the help of the ``known`` operations by name.
 
     ``masked`` counts the weights that masks leave out, ``derived_weights`` says whether a kernel is no parameter itself
     (and so may be masked, which shapes alone do not show). ``flow`` names what is wrong with what goes through:
     "stopped" and "mixed" as in ``declaration.Network``, "batch" and "running" for the statistics that normalise.
     """
 
-    def __init__(self, trace: Trace, zeros: frozenset[int] = frozenset()):
-        self.records, self.zeros = trace.records, zeros
+    def __init__(self, trace: Trace, known: Mapping[str, "Operation"], zeros: frozenset[int] = frozenset()):
+        self.records, self.known, self.zeros = trace.records, known, zeros
         self.flow: set[str] = set()
         self._zeroed: set[int] = set()
         self._examples = Examples(trace.records)
@@ -64,7 +63,7 @@ class Translator:
             return self._seen_through(number, record)
         if name == STOPPED:
             return _Region(self._value_node(record.sources[0]), number)
-        known = KNOWN.get(name)
+        known = self.known.get(name)
         made = known(self, record) if known else None
         return self._region(number, record) if made is None else made
 
@@ -257,3 +256,6 @@ _FUNCTIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "softmax": lambda x: torch.softmax(x, 1),
     "global_pool": lambda x: x.mean((2, 3)) if x.dim() == 4 else x,
 }
+
+Operation = Callable[[Translator, Record], int | None]
+"""What an operation of torch is in a graph: the node that it adds or leads back to, None where it has none."""
