@@ -138,7 +138,7 @@ def noise_of_python(image, std, generator):
         (ForgetsInPlace, "leaky_relu", "with inplace=True it gives the same numbers"),
         (switches_on, "normal_", "it switched requires_grad on"),
         (clipped_noise, "gaussian_noise", "noise reaches as far as its law does"),
-        (noise_of_python, "gaussian_noise", "it does not obey the generator that it is given"),
+        (noise_of_python, "gaussian_noise", "it draws from another stream than its generator's"),
     ],
 )
 def test_what_shows_in_one_mode_or_tail_is_found(target, component, words):

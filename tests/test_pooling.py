@@ -257,7 +257,7 @@ def test_strangers_conform_or_are_named():
     found = report("max_pool2d", lambda x, kernel_size, stride=None: unfolded(x, kernel_size, stride))
     assert found.conforms
     assert found.conventions["ties"] == "split"
-    assert report("max_pool2d", unfolded).findings[0].flag == "max-pool-pads-with-zeros"
+    assert report("max_pool2d", unfolded).conventions["padding_value"] == "zero"
     assert report("max_pool2d", far_below_zero).findings[0].flag == "max-pool-pads-with-1e9-below-zero"
     found = report("lp_pool2d", euclidean)
     assert found.conforms

@@ -150,7 +150,6 @@ def _all_states(with_torch: bool) -> tuple[_State, ...]:
         _State("the trace function", sys.gettrace, sys.settrace),
         _State("the hook of exceptions", lambda: sys.excepthook, partial(setattr, sys, "excepthook"), imported=True),
         _State("standard output", lambda: sys.stdout, partial(setattr, sys, "stdout")),
-        _State("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit, imported=True),
         _State("garbage collection", gc.isenabled, lambda held: gc.enable() if held else gc.disable()),
         _State("the mask of new files", _mask, os.umask),
         _State("the locale", lambda: locale.setlocale(locale.LC_ALL), partial(locale.setlocale, locale.LC_ALL)),

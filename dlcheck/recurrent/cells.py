@@ -56,11 +56,18 @@ def hard_sigmoid(x: Batch, slope: float) -> Batch:
     return np.clip(slope * x + 0.5, 0.0, 1.0)
 
 
-def _hard(slope: float) -> tuple[Callable[[Batch], Batch], Callable[[Batch], Batch]]:
-    return partial(hard_sigmoid, slope=slope), lambda y: slope * ((y > 0) & (y < 1))
+def hard_sigmoid_back(y: Batch, slope: float) -> Batch:
+    """Its derivative as a function of the output."""
+    return slope * ((y > 0) & (y < 1))
 
 
-GATES = {"sigmoid": (sigmoid, lambda y: y * (1 - y)), **{name: _hard(slope) for name, slope in HARD_SLOPES.items()}}
+GATES = {
+    "sigmoid": (sigmoid, lambda y: y * (1 - y)),
+    **{
+        name: (partial(hard_sigmoid, slope=slope), partial(hard_sigmoid_back, slope=slope))
+        for name, slope in HARD_SLOPES.items()
+    },
+}
 """Activations of gates with their derivatives as functions of the output."""
 
 NONLINEARITIES = {

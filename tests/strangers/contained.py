@@ -183,7 +183,6 @@ def forges(x):
 
 def sets_traps(x):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.setrecursionlimit(5000)
     gc.disable()
     operator.itemgetter = None
     return torch.sigmoid(x)
