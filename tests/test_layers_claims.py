@@ -1,32 +1,14 @@
-"""The convolutions' proofs and judged claims: each goes through, and each is able to fail."""
-
-import inspect
-import time
+"""The convolutions' judged claims: each goes through, and each is able to fail."""
 
 import numpy as np
 import pytest
 
 from dlcheck import registry
 from dlcheck.conformance.oracle import Implementation, Observation, Reference
-from dlcheck.evidence import symbolic
 from dlcheck.judgement import Claim, Unsupported
-from dlcheck.layers import claims, probes, proofs
+from dlcheck.layers import claims, probes
 
-PROOFS = [
-    function
-    for name, function in inspect.getmembers(proofs, inspect.isfunction)
-    if function.__module__ == proofs.__name__ and not name.startswith("_")
-]
 ABOUT_CODE = [value for value in vars(claims).values() if isinstance(value, Claim) and value.component]
-
-
-@pytest.mark.parametrize("lemmas", PROOFS)
-def test_proof_goes_through_and_rejects_what_is_perturbed(lemmas):
-    started = time.process_time()
-    for proof in lemmas():
-        assert symbolic.is_zero(proof.residual), proof.says
-        assert not symbolic.is_zero(proof.perturbed), proof.says
-    assert time.process_time() - started < 2
 
 
 class Shifted(Implementation):

@@ -1,24 +1,8 @@
-"""What the claims about networks rest on: proofs that reject perturbed statements, depths, searches that can fail."""
-
-import inspect
+"""What the claims about networks rest on: depths and searches that can fail."""
 
 import pytest
 
-from dlcheck.evidence import symbolic
-from dlcheck.models import claims, networks, proofs, residual
-
-PROOFS = [
-    function
-    for name, function in inspect.getmembers(proofs, inspect.isfunction)
-    if function.__module__ == proofs.__name__ and not name.startswith("_")
-]
-
-
-@pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.__name__)
-def test_each_proof_goes_through_and_rejects_what_is_perturbed(proof):
-    for lemma in proof():
-        assert symbolic.is_zero(lemma.residual), lemma.says
-        assert not symbolic.is_zero(lemma.perturbed), lemma.says
+from dlcheck.models import claims, networks, residual
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,4 @@
-"""The optimizers' proofs and judged claims: each goes through, and each is able to fail."""
-
-import inspect
-import time
+"""The optimizers' judged claims: each goes through, and each is able to fail."""
 
 import numpy as np
 import pytest
@@ -9,30 +6,15 @@ import pytest
 from dlcheck import registry
 from dlcheck.conformance.oracle import Reference
 from dlcheck.conformance.targets import adapt
-from dlcheck.evidence import symbolic
 from dlcheck.judgement import Claim, Unsupported
-from dlcheck.optimizers import claims, proofs, reference, rules
+from dlcheck.optimizers import claims, reference, rules
 
-PROOFS = [
-    function
-    for name, function in inspect.getmembers(proofs, inspect.isfunction)
-    if function.__module__ == proofs.__name__ and not name.startswith("_")
-]
 CLAIMS = [value for value in vars(claims).values() if isinstance(value, Claim)]
 ABOUT_CODE = [claim for claim in CLAIMS if claim.component]
 
 
 def named(claim):
     return claim.id
-
-
-@pytest.mark.parametrize("lemmas", PROOFS)
-def test_proof_goes_through_and_rejects_what_is_perturbed(lemmas):
-    started = time.process_time()
-    for proof in lemmas():
-        assert symbolic.is_zero(proof.residual), proof.says
-        assert not symbolic.is_zero(proof.perturbed), proof.says
-    assert time.process_time() - started < 1
 
 
 def implementation(component, name):

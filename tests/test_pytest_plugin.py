@@ -42,10 +42,13 @@ def test_guest_run_is_silent_and_loads_nothing(pytester: pytest.Pytester, monkey
     assert not (pytester.path / "out.json").exists()
 
 
-def test_plugin_imports_within_five_milliseconds() -> None:
-    code = "import pytest, time; t = time.process_time(); import dlcheck.pytest_plugin; print(time.process_time() - t)"
+def test_plugin_imports_in_a_twentieth_of_the_time_of_pytest() -> None:
+    code = (
+        "from time import process_time as now; start = now(); import pytest; middle = now(); "
+        "import dlcheck.pytest_plugin; print((now() - middle) / (middle - start))"
+    )
     runs = (subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(20))
-    assert any(float(run.stdout) <= 0.005 for run in runs)
+    assert any(float(run.stdout) <= 0.05 for run in runs)
 
 
 def test_options_stand_in_one_group(pytester: pytest.Pytester) -> None:
