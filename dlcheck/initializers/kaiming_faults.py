@@ -7,18 +7,14 @@ from typing import Any
 from dlcheck.component import Fault
 from dlcheck.initializers import reference
 from dlcheck.initializers.fan_faults import (
-    bound_as_deviation,
     constant_factor,
     no_positions,
-    other_bound,
-    range_from_zero,
-    squared_deviation,
+    of_normal_law,
+    of_uniform_law,
 )
 from dlcheck.initializers.mistakes import (
     LBANN,
-    OFF_CENTRE,
     OFF_SCALE,
-    SHAPE_OF_LAW,
     SWIFT,
     TOO_LARGE,
     TOO_SMALL,
@@ -27,15 +23,13 @@ from dlcheck.initializers.mistakes import (
     fans,
     given,
     mistake,
+    named,
     not_random,
-    other_law,
     positions,
-    stem,
     times,
     unreached,
     wrong_fans,
 )
-from dlcheck.initializers.tail_mistakes import cut, light_tails
 
 TCH = "https://github.com/LaurentMazare/tch-rs/pull/573"
 
@@ -83,15 +77,8 @@ def _kaiming(component: str, formula: str, **renamed: str) -> tuple[Fault, ...]:
     )
 
 
-def _named(component: str) -> Callable[..., Fault]:
-    def fault(id: str, says: str, replaces: Replaces, effect: str, fix: str, *happened: str) -> Fault:
-        return mistake(component, f"{stem(component)}-{id}", says, replaces, effect, fix, *happened)
-
-    return fault
-
-
 def _kaiming_fans(component: str, formula: str) -> tuple[Fault, ...]:
-    fault = _named(component)
+    fault = named(component)
     return (
         fault(
             "channels-only", "the positions of a kernel are not counted", no_positions(component), TOO_LARGE,
@@ -128,7 +115,7 @@ def _kaiming_fans(component: str, formula: str) -> tuple[Fault, ...]:
 
 def _kaiming_gains(component: str, formula: str) -> tuple[Fault, ...]:
     gain, slope = "gain = calculate_gain(nonlinearity, a)", "gain = sqrt(2 / (1 + a**2))"
-    fault = _named(component)
+    fault = named(component)
     return (
         fault(
             "always-relu", "the gain is that of ReLU whatever is given",
@@ -193,7 +180,7 @@ def _kaiming_gains(component: str, formula: str) -> tuple[Fault, ...]:
 
 def _kaiming_gains_at_times(component: str) -> tuple[Fault, ...]:
     """Gains that are right but for kernels, or for one mode."""
-    fault, gain = _named(component), "gain = calculate_gain(nonlinearity, a), for any shape and mode"
+    fault, gain = named(component), "gain = calculate_gain(nonlinearity, a), for any shape and mode"
 
     def where(applies: Callable[..., bool], factor: Callable[..., float]) -> Replaces:
         return times(component, lambda shape, **given: factor(**given) if applies(shape, **given) else 1.0)
@@ -224,50 +211,21 @@ def _negative(a: float) -> float:
     return math.sqrt((1 + a**2) / (1 - a**2))
 
 
-_KAIMING_BOUND, _KAIMING_STD = "b = gain * sqrt(3 / fan)", "std = gain / sqrt(fan)"
+_BOUND, _DEVIATION = "b = gain * sqrt(3 / fan)", "std = gain / sqrt(fan)"
 KAIMING = (
     mistake(
-        "kaiming_uniform_", "init-kaiming-bound-missing-sqrt3", "the deviation is taken for the bound",
-        other_bound("kaiming_uniform_", 1.0), TOO_SMALL, "b = sqrt(3) * gain / sqrt(fan)", TCH,
-    ),
-    mistake(
         "kaiming_uniform_", "init-kaiming-uniform-gain-one", "the gain is 1, also for ReLU",
-        given("kaiming_uniform_", lambda **_: {"nonlinearity": "linear"}), TOO_SMALL, _KAIMING_BOUND, TCH,
+        given("kaiming_uniform_", lambda **_: {"nonlinearity": "linear"}), TOO_SMALL, _BOUND, TCH,
     ),
-    mistake(
-        "kaiming_uniform_", "init-kaiming-uniform-from-normal", "drawn from a normal law",
-        other_law("kaiming_uniform_"), SHAPE_OF_LAW, f"{_KAIMING_BOUND}; w = uniform(-b, b)", LBANN,
+    *of_uniform_law(
+        "kaiming_uniform_", f"{_BOUND} = sqrt(3) * std", TCH, **{"no-root-of-3": "init-kaiming-bound-missing-sqrt3"}
     ),
-    mistake(
-        "kaiming_uniform_", "init-kaiming-uniform-bound-as-deviation", "a normal law, with the bound as its deviation",
-        bound_as_deviation("kaiming_uniform_"), TOO_LARGE, "w = uniform(-b, b)",
-    ),
-    mistake(
-        "kaiming_uniform_", "init-kaiming-uniform-one-sided", "the range is 0 to b",
-        range_from_zero("kaiming_uniform_"), OFF_CENTRE, "w = uniform(-b, b)",
-    ),
-    *_kaiming("kaiming_uniform_", _KAIMING_BOUND),
+    *_kaiming("kaiming_uniform_", _BOUND),
     mistake(
         "kaiming_normal_", "init-he-is-lecun", "the variance is 1 / fan, also for ReLU",
         given("kaiming_normal_", lambda **_: {"nonlinearity": "linear"}), TOO_SMALL, "std = sqrt(2 / fan_in) for ReLU",
         LBANN,
     ),
-    mistake(
-        "kaiming_normal_", "init-kaiming-normal-variance-as-std", "the variance is taken for the deviation",
-        squared_deviation("kaiming_normal_"), TOO_SMALL, _KAIMING_STD,
-    ),
-    mistake(
-        "kaiming_normal_", "init-kaiming-normal-from-uniform", "drawn from a uniform law",
-        other_law("kaiming_normal_"), SHAPE_OF_LAW, "w = std * standard_normal(shape)",
-    ),
-    mistake(
-        "kaiming_normal_", "init-kaiming-normal-deviation-as-bound", "a uniform law, with the deviation as its bound",
-        other_bound("kaiming_normal_", 1.0), TOO_SMALL, "w = std * standard_normal(shape)",
-    ),
-    mistake(
-        "kaiming_normal_", "init-kaiming-normal-cut", "cut at two deviations, which shrinks the deviation",
-        cut("kaiming_normal_", 2.0), TOO_SMALL, "w = std * standard_normal(shape)",
-    ),
-    *_kaiming("kaiming_normal_", _KAIMING_STD, **{"last-axes": "init-fans-wrong-axis-layout"}),
-    *light_tails("kaiming_normal_"),
+    *of_normal_law("kaiming_normal_", _DEVIATION),
+    *_kaiming("kaiming_normal_", _DEVIATION, **{"last-axes": "init-fans-wrong-axis-layout"}),
 )  # fmt: skip

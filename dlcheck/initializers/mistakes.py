@@ -45,6 +45,16 @@ def mistake(component: str, id: str, says: str, replaces: Replaces, effect: str,
     return Fault(id, component, says, effect, fix, replaces, happened)
 
 
+def named(component: str, **renamed: str) -> Callable[..., Fault]:
+    """Makes an initializer's mistakes, whose names start with its own unless they are ``renamed``."""
+
+    def fault(id: str, says: str, replaces: Replaces, effect: str, fix: str, *happened: str) -> Fault:
+        name = renamed.get(id, f"{stem(component)}-{id}")
+        return mistake(component, name, says, replaces, effect, fix, *happened)
+
+    return fault
+
+
 def right(component: str) -> Callable[..., Law]:
     """The law that should be."""
     return getattr(reference, f"{component}law")

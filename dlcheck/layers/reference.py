@@ -434,10 +434,9 @@ def conv2d_backward(
             places = _places(j, windows.dilation[1], windows.stride[1], windows.output[1])
             grad_x[some, ..., places] += grad_bands[:, :, j]
     grad_weight = grad_matrices.reshape(len(matrices), len(oriented), -1, windows.kernel[1]).transpose(1, 2, 0, 3)
-    of_images = np.ascontiguousarray(_inside(grad_x, images.shape, windows))
-    of_images = of_images if padding_mode == "zeros" else _folded(of_images, plain, around, padding_mode)
+    of_images = _inside(grad_x, images.shape, windows)
     gradients = {
-        "x": of_images.reshape(np.shape(x)),
+        "x": _folded(of_images, plain, around, padding_mode).reshape(np.shape(x)),
         "weight": np.ascontiguousarray(_oriented(grad_weight, kernel)),
     }
     return gradients if bias is None else {**gradients, "bias": grads.sum(axis=(0, 3)).ravel()}
