@@ -21,6 +21,10 @@ from dlcheck.models.declaration import (
 _RELU = Activation()
 
 
+def _classifier(classes: int, dropout: float) -> Layers:
+    return GlobalPool(), Flatten(), *((Dropout(dropout),) if dropout else ()), Linear(classes)
+
+
 def googlenet(
     num_classes: int = 1000,
     heads: str = "none",
@@ -67,7 +71,7 @@ def googlenet(
             *(*module(128, 128, 256, 24, 64, 64), *module(112, 144, 288, 32, 64, 64), *head()),
             *(*module(256, 160, 320, 32, 128, 128), last_pool),
             *(*module(256, 160, 320, 32, 128, 128), *module(384, 192, 384, 48, 128, 128)),
-            *(GlobalPool(), Flatten(), Dropout(dropout), Linear(num_classes)),
+            *_classifier(num_classes, dropout),
         ),
     )
 
@@ -112,7 +116,7 @@ def inception_v2(
             *reduction(128, 192, 192, 256),
             *module(352, 192, 320, 160, 224, "average", 128),
             *module(352, 192, 320, 192, 224, "max", 128),
-            *(GlobalPool(), Flatten(), *((Dropout(dropout),) if dropout else ()), Linear(num_classes)),
+            *_classifier(num_classes, dropout),
         ),
     )
 
@@ -170,7 +174,7 @@ def inception_v3(
             *(*small(32), *small(64), *small(64), Concat(first)),
             *(*asymmetric(128), *asymmetric(160), *asymmetric(160), *asymmetric(192), *head),
             *(Concat(second), *spread(), *spread()),
-            *(GlobalPool(), Flatten(), Dropout(dropout), Linear(num_classes)),
+            *_classifier(num_classes, dropout),
         ),
     )
 
@@ -212,6 +216,6 @@ def inception_v4(num_classes: int = 1000, conv_bias: bool = False, scale: bool =
         (3, 299, 299),
         (
             *(*stem, *(a,) * 4, a_to_b, *(b,) * 7, b_to_c, *(c,) * 3),
-            *(GlobalPool(), Flatten(), Dropout(0.2), Linear(num_classes)),
+            *_classifier(num_classes, 0.2),
         ),
     )

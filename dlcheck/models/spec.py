@@ -249,7 +249,8 @@ _V3_DROPOUT = _convention(
     "The share that is dropped before the classes",
     _option("0.5", "half", ("torchvision",), dropout=0.5),
     _option("0.2", "one in five", ("TF-slim",), dropout=0.2),
-    sources=(_TORCHVISION, _SLIM),
+    _option("none", "none", ("Keras",), dropout=0.0),
+    sources=(_TORCHVISION, _SLIM, _KERAS_V3),
 )
 _V3_HEADS = _convention(
     "heads",
