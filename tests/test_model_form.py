@@ -427,6 +427,16 @@ class Unbatched(ResNet18):
         return self
 
 
+class Forgetful(ResNet18):
+    """Batch normalisation with the momentum of other frameworks."""
+
+    def __init__(self, num_classes=1000):
+        super().__init__(num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.9
+
+
 class Plain(ResNet18):
     """Batch normalisation learns nothing."""
 
@@ -478,6 +488,7 @@ class Capped(LeNet):
         (Ungraded, "resnet18", "resnet18-stopped"),
         (Untracked, "resnet18", "resnet18-untracked"),
         (Unbatched, "resnet18", "resnet18-unbatched"),
+        (Forgetful, "resnet18", "resnet18-forgetful"),
         (Plain, "resnet18", "resnet18-not-affine"),
         (LastSum, "resnet18", "resnet-inplace-relu-overwrites-identity"),
         (Sparing, "alexnet", "alexnet-dropout-tenth"),

@@ -29,7 +29,7 @@ _SAYS = {
     "biases": "each layer has a bias where it should",
     "evaluation": "in evaluation nothing is dropped, and activations are those of training",
     "parameters": "it holds the parameters that its layers use, and no others, and all of them learn",
-    "flow": "gradients reach every layer, and examples meet in batch normalisation only, in training",
+    "flow": "gradients reach every layer; examples meet in batch normalisation only, which is as it should be",
     "wiring": "every layer is fed by the right one",
 }
 

@@ -147,7 +147,7 @@ class Network:
     "frozen", some get no gradient; "zeros", layers that follow each other start at zero. ``flow`` names mistakes in
     what goes through it: "stopped", a gradient does not go back through some connection; "mixed", examples of a batch
     meet in a layer; "untracked", batches are normalised by themselves in evaluation; "unbatched", not by themselves in
-    training.
+    training; "forgetful", the last batch is most of what they are normalised by in evaluation.
     """
 
     name: str

@@ -70,6 +70,8 @@ _COMMON = (
             "track_running_stats=True, and training=self.training", flowing("untracked")),
     *faults(_NORMALIZED, "unbatched", "training normalises by running statistics", UNSTABLE,
             "train() leaves batch normalisation in training", flowing("unbatched")),
+    *faults(_NORMALIZED, "forgetful", "momentum is given as the share that is kept", WORSE,
+            "momentum=0.1: in torch the share of the new batch", flowing("forgetful")),
     *faults(_NORMALIZED, "not-affine", "batch normalisation learns no scale and no shift", WORSE, "affine=True",
             edit(each(m.norm, with_fields(scale=False, shift=False)))),
     *faults(_HALVED, "dropout-tenth", "dropout drops a tenth", OVERFITS, _SHARE,

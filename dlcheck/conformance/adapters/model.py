@@ -121,7 +121,8 @@ def _holding(module: torch.nn.Module, uses: list[torch.Tensor], graph: Graph, tr
 def _flow(training: Translator, evaluation: Translator) -> frozenset[str]:
     """What is wrong with what goes through a module, and back."""
     found = {"stopped": "stopped" in training.flow, "mixed": "mixed" in training.flow | evaluation.flow,
-             "unbatched": "running" in training.flow, "untracked": "batch" in evaluation.flow}  # fmt: skip
+             "unbatched": "running" in training.flow, "untracked": "batch" in evaluation.flow,
+             "forgetful": "forgetful" in training.flow}  # fmt: skip
     return frozenset(name for name, wrong in found.items() if wrong)
 
 

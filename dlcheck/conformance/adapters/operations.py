@@ -64,6 +64,9 @@ def _batch_norm(translator: Translator, record: Record) -> int | None:
     said = [value for value in record.args[3:] if isinstance(value, bool)]
     by_batch = said[0] if said else "_no_" not in record.name
     translator.flow.add("batch" if by_batch else "running")
+    momentum = next((value for value in record.args[3:] if isinstance(value, float)), 0.0)
+    if by_batch and 0.5 < momentum < 1:  # at 1 the first batch of a cumulative average enters
+        translator.flow.add("forgetful")
     numbers = (int(weight is not None), int(bias is not None))
     return translator.graph.add("batch_norm", numbers, (translator.source(record),), record.shape[1:])
 

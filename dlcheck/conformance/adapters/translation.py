@@ -33,7 +33,8 @@ class Translator:
 
     ``masked`` counts the weights that masks leave out, ``derived_weights`` says whether a kernel is no parameter itself
     (and so may be masked, which shapes alone do not show). ``flow`` names what is wrong with what goes through:
-    "stopped" and "mixed" as in ``declaration.Network``, "batch" and "running" for the statistics that normalise.
+    "stopped", "mixed" and "forgetful" as in ``declaration.Network``, "batch" and "running" for the statistics that
+    normalise.
     """
 
     def __init__(self, trace: Trace, known: Mapping[str, "Operation"], zeros: frozenset[int] = frozenset()):

@@ -20,7 +20,7 @@ from dlcheck.models.structure import Graph, of_network
 
 HOLDING = ("idle", "shared", "unregistered", "frozen", "zeros")
 """Mistakes in how parameters are held."""
-FLOW = ("stopped", "mixed", "untracked", "unbatched")
+FLOW = ("stopped", "mixed", "untracked", "unbatched", "forgetful")
 """Mistakes in what goes forwards and backwards through a network."""
 
 
