@@ -492,6 +492,26 @@ def test_keras_names_without_the_layout_get_a_hint():
         adapt(registry.components()["gru"], KerasGRU).observe(case)
 
 
+def hands_on(error):
+    """An LSTM of one layer that hands on the keywords it does not know, and what they are handed to refuses them."""
+
+    class HandsOn(torch.nn.LSTM):
+        def __init__(self, input_size, hidden_size, bias=True, **others):
+            if others:
+                raise error(f"unknown keywords: {others}")
+            super().__init__(input_size, hidden_size, bias=bias)
+
+    return HandsOn
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError])
+def test_what_a_layer_hands_on_in_vain_is_not_provided(error):
+    found = judged(hands_on(error), "lstm")
+    lacking = {outcome.id.rpartition(".")[2] for outcome in found.checks if outcome.status == "not_provided"}
+    assert found.conforms
+    assert {"bidirectional", "layers", "dropout"} <= lacking
+
+
 def test_an_unknown_layout_is_refused():
     with pytest.raises(Refused, match="layout is 'onnx', expected torch or keras"):
         adapt(registry.components()["gru"], KerasGRU, {"layout": "onnx"})

@@ -110,8 +110,9 @@ class Layer(Implementation):
         """An object; raises NotProvided for a keyword that the code hands on to what does not know it."""
         try:
             return self.code(**keywords)
-        except TypeError as error:
-            if self._hands_on and "unexpected keyword argument" in str(error):
+        except (TypeError, ValueError) as error:
+            handed_on = keywords.keys() - (calling.parameters(self.code) or {}) if self._hands_on else ()
+            if any(repr(name) in str(error) for name in handed_on):
                 raise NotProvided(str(error)) from error
             raise
 
