@@ -302,7 +302,8 @@ def _continued(images: np.ndarray, windows: Windows, mode: PaddingMode) -> tuple
 def _folded(grad: np.ndarray, images: np.ndarray, windows: Windows, mode: PaddingMode) -> np.ndarray:
     """The gradient of images, from that of what ``_continued`` made of them."""
     places, _ = _continued(np.arange(images.size).reshape(images.shape), windows, mode)
-    return np.bincount(places.ravel(), grad.ravel(), images.size).reshape(images.shape)
+    folded = np.bincount(places.ravel(), grad.ravel(), images.size)
+    return folded.astype(np.float64).reshape(images.shape)  # without images they are integers
 
 
 def _patches(framed: np.ndarray, windows: Windows) -> np.ndarray:
