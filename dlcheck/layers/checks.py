@@ -201,6 +201,8 @@ def _conv2d() -> Iterator[tuple[Any, ...]]:
     yield "oblong", "rows and columns are not mixed up: kernels and images need not be square", _forward(oblong)
     yield "alike", "axes are told apart by place, not by size", _forward(alike)
     yield "small", "it takes 1x1 kernels, and kernels as large as the image", _forward(small)
+    large = *_conv((1, 2, 12, 9), (2, 2, 7, 7), 26, stride=2), *_conv((1, 1, 16, 19), (2, 1, 11, 11), 27, stride=4)
+    yield "large_kernels", "large kernels and strides, often a way of their own, are no exception", large
     gradients, says = _backward(plain), "every gradient sums over all that its number took part in"
     yield "gradient", says, (*gradients, *_without_bias(gradients)), _any_plain(backward=True)
     yield "first_layer", FIRST_LAYER, _of_parameters(plain)
